@@ -1,0 +1,1 @@
+"""The vocabulary of Tieline. Nothing here does I/O."""

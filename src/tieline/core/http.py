@@ -1,0 +1,49 @@
+"""What `net` offers to the other rooms, as a protocol they can be handed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+
+from tieline.core.errors import RemoteBroken
+
+
+@dataclass(frozen=True)
+class Request:
+    """One outgoing request. `seconds` bounds it whole, from DNS to the last byte of the answer."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    seconds: float = 20.0
+    max_bytes: int = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer of any status; redirects are not followed. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    address: str = ""
+
+    def json(self) -> Any:
+        """The body, which must be JSON by its content type too: maintenance pages answer 200 in HTML."""
+        kind = self.headers.get("content-type", "")
+        if "json" not in kind:
+            raise RemoteBroken(f"expected JSON, got {kind or 'no content type'} (status {self.status})")
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError as error:
+            raise RemoteBroken(f"the answer is not valid JSON (status {self.status})") from error
+
+
+class HTTPClient(Protocol):
+    """The way out: egress rules, no redirects, caps on time and size."""
+
+    async def send(self, request: Request) -> Response:
+        """Raises `Unreachable`, `EgressRefused` or `RemoteBroken` (answer above `max_bytes`)."""
+        ...

@@ -1,0 +1,87 @@
+"""The seams between rooms that may not import each other; the composition root joins them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from tieline.core.documents import JSON, Activity, ActivityResult
+from tieline.core.http import HTTPClient
+
+
+class Log(Protocol):
+    """The log of a running activity. Secrets known to the activity are masked before a line is stored."""
+
+    async def write(self, text: str) -> None:
+        """Append text; several lines are split, a missing final newline is added."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an activity ended. `updates` are merged into its payload."""
+
+    result: ActivityResult = "success"
+    failure_reason: Literal["error", "shell"] | None = None
+    timings: Mapping[str, float] = field(default_factory=dict)
+    payload: JSON = field(default_factory=dict)
+    commands: tuple[JSON, ...] = ()
+
+
+class ActivityHandler(Protocol):
+    """Does the work of one kind of activity.
+
+    It runs under the lock of its environment or integration, may be run again from the start after a
+    crash, and is cancelled by asyncio cancellation when a person asks for it.
+    """
+
+    async def __call__(self, activity: Activity, log: Log) -> Outcome: ...
+
+
+Action = Literal["build", "deploy", "sync-data", "pause", "delete"]
+
+
+@dataclass(frozen=True)
+class DeployOrder:
+    """What a deployer is asked to do. `document` is what the command reads on stdin."""
+
+    action: Action
+    document: JSON
+    tree: Path | None = None
+
+
+@dataclass(frozen=True)
+class DeployAnswer:
+    """What a deployer reports: where the environment can be reached."""
+
+    urls: tuple[str, ...] = ()
+
+
+class Deployer(Protocol):
+    """Turns an environment into something that runs. Actions are idempotent."""
+
+    async def run(self, order: DeployOrder, log: Log) -> DeployAnswer:
+        """Raises `DeployFailed`; output goes to the log line by line as it appears."""
+        ...
+
+
+class Limiter(Protocol):
+    """One budget per credential, shared by every process on the database."""
+
+    async def take(self, credential: str, per_hour: int) -> None:
+        """Spend one request; raises `RateLimited` when the hour's budget is gone or a block is in force."""
+        ...
+
+    async def block(self, credential: str, seconds: float) -> None:
+        """The host said 429: nobody uses this credential for so long."""
+        ...
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """What the composition root hands to an integration type."""
+
+    http: HTTPClient
+    limiter: Limiter
+    settings: Mapping[str, str]
+    cache: dict[str, Any] = field(default_factory=dict, repr=False)

@@ -1,0 +1,257 @@
+-- The truth of Tieline. Jobs (procrastinate_*) are only wake-ups for what is due here.
+
+create table account (
+    id text primary key,
+    username text not null unique,
+    email text not null,
+    first_name text not null default '',
+    last_name text not null default '',
+    is_operator boolean not null default false,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz
+);
+
+create table api_token (
+    id text primary key,
+    account_id text not null references account on delete cascade,
+    name text not null,
+    digest bytea not null unique, -- SHA-256 of a random 256-bit token: nothing to brute-force
+    created_at timestamptz not null default now(),
+    expires_at timestamptz,
+    last_used_at timestamptz
+);
+
+create table project (
+    id text primary key,
+    title text not null,
+    description text not null default '',
+    attributes jsonb not null default '{}',
+    default_branch text,
+    timezone text not null default 'UTC',
+    region text not null default 'local',
+    owner text not null references account,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz
+);
+
+create table project_access (
+    project_id text not null references project on delete cascade,
+    account_id text not null references account on delete cascade,
+    role text not null check (role in ('admin', 'viewer')),
+    granted_at timestamptz not null default now(),
+    primary key (project_id, account_id)
+);
+create index project_access_by_account on project_access (account_id);
+
+create table integration (
+    id text primary key,
+    project_id text not null references project on delete cascade,
+    type text not null,
+    is_git_source boolean not null default false,
+    config jsonb not null,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz,
+    deleted_at timestamptz,           -- hidden at once; the row goes when its hook at the host is gone
+    remote_id text,                   -- the host's own id, which outlives renames
+    remote_default_branch text,       -- as last seen at the host, so that a change of it is noticed
+    hook_id text,
+    hook_checked_at timestamptz,
+    signed_hook_seen boolean not null default false,
+    next_reconcile_at timestamptz,    -- when the timer looks again; null for types that have nothing to read
+    reconciled_at timestamptz,
+    last_error text,
+    prune_hold jsonb                  -- {"environments": [...], "since": "..."}
+);
+create index integration_by_project on integration (project_id, created_at, id);
+create unique index integration_one_git_source on integration (project_id) where is_git_source and deleted_at is null;
+create index integration_due on integration (next_reconcile_at) where deleted_at is null;
+
+create table integration_secret (
+    integration_id text not null references integration on delete cascade,
+    name text not null,               -- dotted field name, or 'hook'
+    key_id text not null,             -- which key sealed it, for rotation
+    sealed bytea not null,            -- AES-256-GCM, bound to integration and name
+    primary key (integration_id, name)
+);
+
+create table hook_delivery (
+    id bigint generated always as identity primary key,
+    integration_id text not null references integration on delete cascade,
+    received_at timestamptz not null default clock_timestamp(),
+    headers jsonb not null,
+    body bytea not null,              -- empty when the hook was not signed: its body is never read
+    is_signed boolean not null,
+    read_at timestamptz,
+    outcome text
+);
+create index hook_delivery_unread on hook_delivery (integration_id, id) where read_at is null;
+create index hook_delivery_age on hook_delivery (received_at);
+
+create table environment (
+    project_id text not null references project on delete cascade,
+    id text not null,
+    integration_id text references integration on delete set null,
+    name text not null,               -- the branch itself, byte for byte
+    machine_name text not null,
+    title text not null,
+    attributes jsonb not null default '{}',
+    type text not null check (type in ('production', 'staging', 'development')),
+    status text not null check (status in ('active', 'inactive', 'deleting', 'dirty', 'paused')),
+    parent text,
+    is_main boolean not null default false,
+    pull jsonb,                       -- PullInfo, null for branches
+    head_commit text,
+    has_remote boolean not null default true,
+    awaiting_approval boolean not null default false,
+    clone_parent_on_create boolean not null default true,
+    init_resources text not null default 'default',
+    http_access jsonb not null default '{"is_enabled": true, "addresses": [], "basic_auth": {}}',
+    enable_smtp boolean not null default false,
+    restrict_robots boolean not null default true,
+    deployment jsonb,                 -- {"commit", "urls", "deployed_at"} of the last that succeeded
+    data_synced_at timestamptz,
+    last_active_at timestamptz,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz,
+    primary key (project_id, id)
+);
+create unique index environment_one_main on environment (project_id) where is_main;
+create unique index environment_one_branch on environment (project_id, name) where pull is null;
+create unique index environment_machine_name on environment (project_id, machine_name);
+
+create table activity (
+    id text primary key,
+    project_id text not null references project on delete cascade,
+    integration_id text,              -- kept when the integration or environment is gone
+    environment_id text,
+    type text not null,
+    parameters jsonb not null default '{}',
+    state text not null default 'pending' check (state in ('pending', 'in_progress', 'complete', 'cancelled')),
+    result text check (result in ('success', 'failure')),
+    failure_reason text,
+    payload jsonb not null default '{}',
+    description text not null default '',
+    text text not null default '',
+    timings jsonb not null default '{}',
+    commands jsonb not null default '[]',
+    completion_percent integer not null default 0,
+    created_at timestamptz not null,
+    updated_at timestamptz,
+    started_at timestamptz,
+    completed_at timestamptz,
+    cancelled_at timestamptz,
+    expires_at timestamptz,
+    cancel_requested_at timestamptz,
+    queue text not null default 'default' check (queue in ('default', 'integrations')),
+    concurrency_key text,             -- one at a time per key; null runs at once, where it was created
+    is_production boolean not null default false,
+    admitted_at timestamptz,
+    attempt integer not null default 0,
+    check ((state = 'complete') = (result is not null and cancelled_at is null))
+);
+create unique index activity_newest on activity (project_id, created_at desc);
+create index activity_by_environment on activity (project_id, environment_id, created_at desc);
+create index activity_by_integration on activity (integration_id, created_at desc);
+create index activity_open on activity (project_id, queue, created_at) where state in ('pending', 'in_progress');
+
+create table activity_log (
+    activity_id text not null references activity on delete cascade,
+    seq integer not null,
+    at timestamptz not null,
+    message text not null,
+    primary key (activity_id, seq)
+);
+
+-- What must reach somebody outside, written by the transaction that made it true.
+create table delivery (
+    id bigint generated always as identity primary key,
+    project_id text not null references project on delete cascade,
+    integration_id text not null references integration on delete cascade,
+    activity_id text,
+    kind text not null,               -- 'commit_status'
+    order_key text not null,          -- deliveries of one key go out one after the other
+    payload jsonb not null,
+    state text not null default 'pending' check (state in ('pending', 'delivered', 'failed')),
+    attempts integer not null default 0,
+    next_attempt_at timestamptz not null default now(),
+    last_error text,
+    created_at timestamptz not null default clock_timestamp(),
+    finished_at timestamptz
+);
+create index delivery_due on delivery (integration_id, order_key, id) where state = 'pending';
+
+-- A rolling hour of requests per credential, in minutes; shared by every process.
+create table rate_use (
+    credential text not null,         -- a hash, never the credential
+    minute timestamptz not null,
+    used integer not null,
+    primary key (credential, minute)
+);
+create table rate_block (
+    credential text primary key,
+    until timestamptz not null
+);
+
+-- Wake a worker, unless one is about to wake for the same key. Part of the caller's transaction. Nothing is
+-- ever scheduled for later here: what becomes due by time is found by the sweep.
+create function tieline_wake(task text, wake_key text, arguments jsonb, run_lock text default null)
+returns void language plpgsql as $$
+begin
+    if exists (select 1 from procrastinate_jobs
+               where queueing_lock = wake_key and status = 'todo')
+    then
+        return;
+    end if;
+    perform procrastinate_defer_jobs_v1(array[
+        row('default', task, 0, run_lock, wake_key, arguments, null)::procrastinate_job_to_defer_v1]);
+exception when unique_violation then
+    return;
+end $$;
+
+-- Creation times are the paging key of activities, so they must differ within a project.
+create function tieline_activity_time(project text) returns timestamptz language plpgsql as $$
+begin
+    perform pg_advisory_xact_lock(hashtextextended('activity:' || project, 0));
+    return (select greatest(clock_timestamp(), max(created_at) + interval '1 microsecond')
+            from activity where project_id = project);
+end $$;
+
+-- Decide which pending activities may run now: one per concurrency key, a limit per queue and project,
+-- production first. Called after every insert, finish and cancel, in the same transaction.
+create function tieline_admit(project text) returns integer language plpgsql as $$
+declare
+    chosen record;
+    admitted integer := 0;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('activity:' || project, 0));
+    for chosen in
+        with running as (
+            select queue, concurrency_key from activity
+            where project_id = project and state in ('pending', 'in_progress') and admitted_at is not null
+        ),
+        free as (
+            select limits.queue, limits.most - (select count(*) from running where running.queue = limits.queue) as slots
+            from (values ('default', 2), ('integrations', 4)) as limits (queue, most)
+        ),
+        next_of_key as (
+            select distinct on (concurrency_key) id, queue, concurrency_key, is_production, created_at
+            from activity
+            where project_id = project and state = 'pending' and admitted_at is null
+              and concurrency_key is not null
+              and concurrency_key not in (select concurrency_key from running)
+            order by concurrency_key, created_at
+        ),
+        ranked as (
+            select *, row_number() over (partition by queue order by is_production desc, created_at) as place
+            from next_of_key
+        )
+        select ranked.id, ranked.concurrency_key from ranked join free using (queue) where ranked.place <= free.slots
+        order by ranked.is_production desc, ranked.created_at
+    loop
+        update activity set admitted_at = clock_timestamp() where id = chosen.id;
+        perform tieline_wake('run_activity', 'activity:' || chosen.id, jsonb_build_object('activity_id', chosen.id),
+                             chosen.concurrency_key);
+        admitted := admitted + 1;
+    end loop;
+    return admitted;
+end $$;
