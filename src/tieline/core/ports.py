@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from tieline.core.documents import JSON, Activity, ActivityResult
+from tieline.core.documents import JSON, Activity, ActivityResult, Environment, Project
 from tieline.core.http import HTTPClient
 
 
@@ -39,6 +39,23 @@ class ActivityHandler(Protocol):
 
 
 Action = Literal["build", "deploy", "sync-data", "pause", "delete"]
+
+
+@dataclass(frozen=True)
+class DeploySubject:
+    """What an order is about. `environment.deployment` is the previous one."""
+
+    project: Project
+    environment: Environment
+    parent: Environment | None
+    commit: str | None
+    activity_id: str
+
+
+class OrderWriter(Protocol):
+    """Writes the document of an order. Pure."""
+
+    def __call__(self, action: Action, subject: DeploySubject, tree: Path | None) -> JSON: ...
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ class Setting:
     help: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class IntegrationType:
     """One integration type: what it is, its fields, the roles it plays."""
 
@@ -115,6 +115,7 @@ class IntegrationType:
     is_git_source: bool = False
     settings: tuple[Setting, ...] = ()
     hook_format: HookFormat | None = None
+    hook_events: tuple[str, ...] = ()
     source: Callable[[Integration, Toolbox], Source] | None = None
     hook_registrar: Callable[[Integration, Toolbox], HookRegistrar] | None = None
     status_reporter: Callable[[Integration, Toolbox], StatusReporter] | None = None

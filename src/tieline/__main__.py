@@ -1,0 +1,5 @@
+"""`python -m tieline` is the command `tieline`."""
+
+from tieline.cli import main
+
+main()

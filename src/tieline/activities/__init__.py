@@ -1,0 +1,1 @@
+"""Activities: how they run, what they log, what each kind does."""

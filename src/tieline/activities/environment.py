@@ -1,0 +1,268 @@
+"""What happens in the activities of an environment: its commit is built and deployed, or it is taken down."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tieline.activities.log import Superseded
+from tieline.activities.runner import failure_reason_of
+from tieline.activities.steps import Steps
+from tieline.core import kinds
+from tieline.core.clock import now
+from tieline.core.documents import JSON, Activity, Deployment, Environment
+from tieline.core.errors import Cancelled, Conflict, DeployFailed
+from tieline.core.ports import ActivityHandler, Deployer, DeploySubject, Log, OrderWriter, Outcome
+from tieline.core.wire import render_deployment
+from tieline.git.mirror import Repositories
+from tieline.git.refs import HEADS, RefUpdate
+from tieline.store import activities, due, environments, integrations, projects
+from tieline.store.database import Connection, Database
+from tieline.store.seal import SecretBox
+
+PULLS: Final = "refs/tieline/pulls/"
+Work = Callable[[Activity, Steps], Awaitable[JSON]]
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What environments are built with. `trees` is a folder for checkouts, on this machine alone."""
+
+    db: Database
+    box: SecretBox
+    repositories: Repositories
+    deployer: Deployer
+    write_order: OrderWriter
+    trees: Path
+
+
+class EnvironmentActivities:
+    """The handlers of everything that happens to one environment."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._shop = workshop
+
+    def handlers(self) -> Mapping[str, ActivityHandler]:
+        """By type of activity."""
+        return {
+            kinds.PUSH: self._handler(self._push),
+            kinds.ACTIVATE: self._handler(self._activate),
+            kinds.RESUME: self._handler(self._activate),
+            kinds.REDEPLOY: self._handler(self._redeploy),
+            kinds.SYNCHRONIZE: self._handler(self._synchronize),
+            kinds.PAUSE: self._handler(self._pause),
+            kinds.DEACTIVATE: self._handler(self._deactivate),
+            kinds.DELETE: self._delete,
+        }
+
+    def _handler(self, work: Work) -> ActivityHandler:
+        async def handle(activity: Activity, log: Log) -> Outcome:
+            subject = await self._load(activity)
+            if subject.environment.status == "deleting":
+                raise Cancelled("The environment is being removed, so nothing is done.")
+            return await self._run(activity, self._steps(subject, log), work)
+
+        return handle
+
+    async def _run(self, activity: Activity, steps: Steps, work: Work) -> Outcome:
+        try:
+            payload = await work(activity, steps)
+        except DeployFailed as error:
+            await steps.log.write(str(error))
+            reason = failure_reason_of(error)
+            return Outcome("failure", reason, timings=steps.timings, commands=tuple(steps.commands))
+        return Outcome(timings=steps.timings, payload=payload, commands=tuple(steps.commands))
+
+    async def _push(self, activity: Activity, steps: Steps) -> JSON:
+        status = steps.subject.environment.status
+        if status in ("inactive", "paused"):
+            raise Cancelled(f"The environment is {status}, so this commit is not built.")
+        return await self._build_and_deploy(activity, steps)
+
+    async def _activate(self, activity: Activity, steps: Steps) -> JSON:
+        payload = await self._build_and_deploy(activity, steps)
+        await self._save(activity, status="active")
+        return payload
+
+    async def _redeploy(self, activity: Activity, steps: Steps) -> JSON:
+        if steps.subject.environment.deployment is None:
+            return await self._build_and_deploy(activity, steps)
+        async with self._tree(activity, steps) as tree:
+            return await self._deploy(activity, steps, tree)
+
+    async def _synchronize(self, activity: Activity, steps: Steps) -> JSON:
+        parent = steps.subject.parent
+        if parent is None:
+            raise Conflict("The environment has no parent to copy data from.")
+        if parent.deployment is None or steps.subject.environment.deployment is None:
+            raise Conflict(f"Both {steps.subject.environment.id} and {parent.id} must be deployed to copy data.")
+        await self._sync_data(activity, steps, parent)
+        return {}
+
+    async def _pause(self, activity: Activity, steps: Steps) -> JSON:
+        await steps.run("pause")
+        await self._save(activity, status="paused")
+        return {}
+
+    async def _deactivate(self, activity: Activity, steps: Steps) -> JSON:
+        await steps.run("delete")
+        await self._save(activity, status="inactive", deployment=None, data_synced_at=None)
+        return {}
+
+    async def _build_and_deploy(self, activity: Activity, steps: Steps) -> JSON:
+        async with self._tree(activity, steps) as tree:
+            await self._sync_data_before_build(activity, steps)
+            await steps.run("build", tree)
+            return await self._deploy(activity, steps, tree)
+
+    async def _sync_data_before_build(self, activity: Activity, steps: Steps) -> None:
+        environment, parent = steps.subject.environment, steps.subject.parent
+        if parent is None or not (starts_as_copy(environment) or await self._resyncs(environment)):
+            return
+        if parent.deployment is None:
+            await steps.log.write(f"The parent {parent.id} is not deployed yet, so there is no data to copy from it.")
+            return
+        await self._sync_data(activity, steps, parent)
+
+    async def _sync_data(self, activity: Activity, steps: Steps, parent: Environment) -> None:
+        await steps.log.write(f"Copying data from {parent.id}")
+        await steps.run("sync-data")
+        await self._save(activity, data_synced_at=now())
+
+    async def _deploy(self, activity: Activity, steps: Steps, tree: Path) -> JSON:
+        answer = await steps.run("deploy", tree)
+        former = steps.subject.environment.deployment
+        urls = answer.urls or (former.urls if former else ())
+        deployment = Deployment(commit=required_commit(steps.subject), urls=urls, deployed_at=now())
+        await self._save(activity, deployment=deployment, last_active_at=deployment.deployed_at)
+        for url in deployment.urls:
+            await steps.log.write(f"Environment URL: {url}")
+        return {"deployment": render_deployment(deployment)}
+
+    async def _resyncs(self, environment: Environment) -> bool:
+        if not environment.is_pull or environment.integration_id is None:
+            return False
+        async with self._shop.db.connection() as conn:
+            integration = await integrations.find_any(conn, self._shop.box, environment.integration_id)
+        return integration is not None and bool(integration.config.get("resync_pull_requests"))
+
+    async def _delete(self, activity: Activity, log: Log) -> Outcome:
+        """Take it down, then forget it; running it twice is fine."""
+        environment = await self._find(activity)
+        if environment is None:
+            await log.write("The environment is gone already.")
+            return Outcome()
+        steps = self._steps(await self._load(activity), log)
+        outcome = await self._run(activity, steps, self._take_down)
+        if outcome.result == "failure":
+            # Not left as `deleting`: the next reconcile sees it again and tries to remove it again.
+            await self._save(activity, status="inactive")
+            return outcome
+        await self._remove_ref(environment)
+        await self._forget(activity, environment)
+        return outcome
+
+    async def _take_down(self, activity: Activity, steps: Steps) -> JSON:
+        if await self._was_ever_up(activity, steps.subject.environment):
+            await steps.run("delete")
+        return {}
+
+    async def _was_ever_up(self, activity: Activity, environment: Environment) -> bool:
+        if environment.deployment or environment.last_active_at or environment.data_synced_at:
+            return True
+        async with self._shop.db.connection() as conn:
+            return await activities.ever_began(conn, activity.project_id, environment.id)
+
+    async def _remove_ref(self, environment: Environment) -> None:
+        repository = self._shop.repositories.open(environment.project_id)
+        ref = ref_of(environment)
+        if ref in await repository.refs(ref):
+            await repository.move([RefUpdate(ref, None, None)])
+
+    async def _forget(self, activity: Activity, environment: Environment) -> None:
+        async with self._shop.db.transaction() as conn:
+            await environments.remove(conn, environment.project_id, environment.id)
+            if environment.integration_id is not None:
+                await _reconcile_soon(conn, environment.integration_id)
+            await _require_current(conn, activity)
+
+    def _steps(self, subject: DeploySubject, log: Log) -> Steps:
+        return Steps(self._shop.deployer, self._shop.write_order, subject, log)
+
+    async def _find(self, activity: Activity) -> Environment | None:
+        async with self._shop.db.connection() as conn:
+            return await environments.find(conn, activity.project_id, activity.environment_id or "")
+
+    async def _load(self, activity: Activity) -> DeploySubject:
+        async with self._shop.db.connection() as conn:
+            project = await projects.get(conn, activity.project_id)
+            environment = await environments.get(conn, project.id, activity.environment_id or "")
+            parent = await environments.find(conn, project.id, environment.parent) if environment.parent else None
+        commit = activity.parameters.get("commit") or environment.head_commit
+        return DeploySubject(project, environment, parent, commit, activity.id)
+
+    async def _save(self, activity: Activity, **columns: object) -> None:
+        """Change the environment, as long as this attempt still counts."""
+        async with self._shop.db.transaction() as conn:
+            environment_id = activity.environment_id or ""
+            current = await environments.get(conn, activity.project_id, environment_id, lock=True)
+            if has_other_plans(current, activity):
+                columns = {name: value for name, value in columns.items() if name != "status"}
+            if columns:
+                await environments.save(conn, activity.project_id, environment_id, **columns)
+            await _require_current(conn, activity)
+
+    @asynccontextmanager
+    async def _tree(self, activity: Activity, steps: Steps) -> AsyncIterator[Path]:
+        """The files of the commit, in a folder that is removed afterwards."""
+        commit = required_commit(steps.subject)
+        tree = self._shop.trees / activity.id / f"{activity.attempt}"
+        await asyncio.to_thread(_clear, tree.parent)
+        try:
+            await steps.log.write(f"Checking out {commit}")
+            await self._shop.repositories.open(activity.project_id).checkout(commit, tree)
+            yield tree
+        finally:
+            await asyncio.to_thread(_clear, tree.parent)
+
+
+def starts_as_copy(environment: Environment) -> bool:
+    """Whether its first deployment begins with the data of its parent."""
+    return environment.deployment is None and environment.clone_parent_on_create
+
+
+def has_other_plans(environment: Environment, activity: Activity) -> bool:
+    """Whether its status was decided by somebody else meanwhile: it goes, or a stranger's commit waits for approval."""
+    if environment.status == "deleting":
+        return activity.type != kinds.DELETE
+    return environment.awaiting_approval
+
+
+def ref_of(environment: Environment) -> str:
+    """The ref of ours that follows the environment's commits."""
+    return HEADS + environment.name if environment.pull is None else f"{PULLS}{environment.pull.number}"
+
+
+def required_commit(subject: DeploySubject) -> str:
+    """Raises `Conflict` when there is nothing to build."""
+    if subject.commit is None:
+        raise Conflict(f"The environment {subject.environment.id} has no commit to build yet.")
+    return subject.commit
+
+
+def _clear(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _require_current(conn: Connection, activity: Activity) -> None:
+    if not await activities.is_current(conn, activity):
+        raise Superseded("Another attempt runs this activity now, or it has ended.")
+
+
+async def _reconcile_soon(conn: Connection, integration_id: str) -> None:
+    """The branch may have come back while its environment was being removed."""
+    await integrations.save_state(conn, integration_id, next_reconcile_at=now())
+    await due.wake_probe(conn, integration_id)

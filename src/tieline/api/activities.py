@@ -1,0 +1,225 @@
+"""Activities of projects, environments and integrations: one set of documents, seen from three sides."""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, cast, get_args
+
+from fastapi import APIRouter, Depends
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from tieline.api.environments import load_environment
+from tieline.api.gate import Access, Admin, Viewer, known_id
+from tieline.api.outputs import Accepted, ActivityDocument
+from tieline.api.responses import accepted, tagged
+from tieline.api.rooms import InRooms, Rooms
+from tieline.core.documents import Activity, ActivityResult, ActivityState
+from tieline.core.errors import Invalid, NotFound
+from tieline.store import activities, integrations
+from tieline.store.activities import ActivityQuery
+from tieline.store.database import Connection
+
+router = APIRouter(tags=["Activity"])
+
+LOG_TYPE: Final = "application/x-json-stream"
+MOST: Final = 100
+_PAGE: Final = 25
+_LONGEST_FILTER: Final = 200
+_MISSING: Final = "Activity not found"
+# The vendor knows two more states; nothing here is ever in one of them.
+_STATES: Final = (*get_args(ActivityState), "scheduled", "staged")
+_RESULTS: Final = get_args(ActivityResult)
+# Clients send the plus of an offset unescaped, so that it arrives as a space.
+_BROKEN_OFFSET: Final = re.compile(r" (\d\d:?\d\d)\Z")
+_FAR: Final = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Side:
+    """From where activities are looked at: all of a project's, or those of one thing in it."""
+
+    access: Access
+    environment_id: str | None = None
+    integration_id: str | None = None
+
+    def shows(self, activity: Activity) -> bool:
+        return self.environment_id in (None, activity.environment_id) and self.integration_id in (
+            None,
+            activity.integration_id,
+        )
+
+
+async def _of_project(access: Viewer) -> Side:
+    return Side(access)
+
+
+async def _of_environment(access: Viewer, rooms: InRooms, environment_id: str) -> Side:
+    async with rooms.services.db.connection() as conn:
+        found = await load_environment(conn, access.project_id, environment_id)
+    return Side(access, environment_id=found.id)
+
+
+async def _of_integration(access: Admin, rooms: InRooms, integration_id: str) -> Side:
+    id = known_id(integration_id, "Integration not found")  # noqa: A001
+    async with rooms.services.db.connection() as conn:
+        found = await integrations.get(conn, rooms.services.box, access.project_id, id)
+    return Side(access, integration_id=found.id)
+
+
+def parse_query(params: QueryParams) -> ActivityQuery:
+    """The filters of a list. Raises `Invalid` for what cannot be read; parameters of other names are ignored."""
+    return ActivityQuery(
+        types=_several(params, "type"),
+        states=cast("list[ActivityState]", _several(params, "state", _STATES)),
+        results=cast("list[ActivityResult]", _several(params, "result", _RESULTS)),
+        starts_at=parse_moment(params["starts_at"]) if params.get("starts_at") else None,
+        count=_parse_count(params.get("count")),
+    )
+
+
+def _several(params: QueryParams, name: str, known: Sequence[str] = ()) -> list[str]:
+    """A repeatable parameter, also as `name[]`, which some HTTP libraries make of lists."""
+    given = [each for each in (*params.getlist(name), *params.getlist(f"{name}[]")) if each]
+    for each in given:
+        if (known and each not in known) or len(each) > _LONGEST_FILTER or "\0" in each:
+            raise Invalid({name: f"{each[:50]!r} is none of {', '.join(known)}." if known else "This is no type."})
+    return given
+
+
+def _parse_count(text: str | None) -> int:
+    if not text:
+        return _PAGE
+    if not text.isdecimal() or not text.isascii() or int(text[:10]) < 1:
+        raise Invalid({"count": f"{text[:50]!r} is not a positive whole number."})
+    return min(int(text[:10]), MOST)
+
+
+def parse_moment(text: str) -> datetime:
+    """A moment as clients write it: ISO 8601 with its plus broken or not, or seconds since the epoch."""
+    mended = _BROKEN_OFFSET.sub(r"+\1", text.strip())
+    try:
+        number = re.fullmatch(r"-?\d{1,12}(\.\d{1,9})?", mended)
+        if number:
+            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=float(mended))
+        moment = datetime.fromisoformat(mended)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        sentence = f"{text[:50]!r} is not a moment such as 2026-01-31T12:00:00.000000+00:00."
+        raise Invalid({"starts_at": sentence}) from error
+
+
+async def _list(request: Request, rooms: Rooms, side: Side) -> Response:
+    query = replace(
+        parse_query(request.query_params), environment_id=side.environment_id, integration_id=side.integration_id
+    )
+    async with rooms.services.db.connection() as conn:
+        found = await activities.page(conn, side.access.project_id, query)
+    return tagged(request, [rooms.writer.activity(each, is_admin=side.access.is_admin) for each in found])
+
+
+async def _load(conn: Connection, side: Side, activity_id: str) -> Activity:
+    found = await activities.get_any(conn, known_id(activity_id, _MISSING))
+    if found is None or found.project_id != side.access.project_id or not side.shows(found):
+        raise NotFound(_MISSING)
+    return found
+
+
+async def _get(request: Request, rooms: Rooms, side: Side, activity_id: str) -> Response:
+    async with rooms.services.db.connection() as conn:
+        found = await _load(conn, side, activity_id)
+    return tagged(request, rooms.writer.activity(found, is_admin=side.access.is_admin))
+
+
+async def _cancel(rooms: Rooms, side: Side, activity_id: str) -> Response:
+    async with rooms.services.db.transaction() as conn:
+        found = await _load(conn, side, activity_id)
+        changed = await activities.cancel(conn, found.project_id, found.id)
+    return accepted(rooms.writer.activity(changed, is_admin=side.access.is_admin))
+
+
+async def _log(request: Request, rooms: Rooms, side: Side, activity_id: str) -> Response:
+    async with rooms.services.db.connection() as conn:
+        found = await _load(conn, side, activity_id)
+    params = request.query_params
+    lines = rooms.services.read_log(
+        found.id,
+        start_at=_number(params.get("start_at"), 0),
+        max_items=_number(params.get("max_items"), 0),
+        max_delay=_delay(params.get("max_delay")),
+    )
+    headers = {"Content-Type": LOG_TYPE, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(lines, headers=headers)
+
+
+def _number(text: str | None, default: int) -> int:
+    """A count that somebody may have left on a copied URL: what makes no sense is ignored."""
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else default  # noqa: PLR2004
+
+
+def _delay(text: str | None) -> float | None:
+    known = re.fullmatch(r"-?\d{1,6}(\.\d{1,6})?", text or "")
+    return float(known[0]) if known else None
+
+
+_FILTERS: Final[dict[str, Any]] = {
+    "parameters": [
+        {"name": "type", "in": "query", "schema": {"type": "array", "items": {"type": "string"}}},
+        {"name": "state", "in": "query", "schema": {"type": "array", "items": {"enum": list(_STATES)}}},
+        {"name": "result", "in": "query", "schema": {"type": "array", "items": {"enum": list(_RESULTS)}}},
+        {
+            "name": "starts_at",
+            "in": "query",
+            "description": "The newest `created_at` to return; for the next page, that of the last one seen.",
+            "schema": {"type": "string", "format": "date-time"},
+        },
+        {"name": "count", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MOST, "default": _PAGE}},
+    ]
+}
+
+_LINES: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "The log, one JSON document a line; the last one is the seal.", "content": {LOG_TYPE: {}}}
+}
+
+
+def _add_side(path: str, name: str, look: Callable[..., Awaitable[Side]]) -> None:
+    """Add the four routes of one side."""
+    one = path + "/activities/{activity_id}"
+
+    @router.get(
+        path + "/activities",
+        name=f"list_{name}_activities",
+        response_model=list[ActivityDocument],
+        openapi_extra=_FILTERS,
+    )
+    async def list_activities(request: Request, rooms: InRooms, side: Annotated[Side, Depends(look)]) -> Response:
+        """The newest activities first."""
+        return await _list(request, rooms, side)
+
+    @router.get(one, name=f"get_{name}_activity", response_model=ActivityDocument)
+    async def get_activity(
+        request: Request, rooms: InRooms, side: Annotated[Side, Depends(look)], activity_id: str
+    ) -> Response:
+        """One activity."""
+        return await _get(request, rooms, side, activity_id)
+
+    @router.post(one + "/cancel", name=f"cancel_{name}_activity", response_model=Accepted)
+    async def cancel_activity(
+        rooms: InRooms, _admin: Admin, side: Annotated[Side, Depends(look)], activity_id: str
+    ) -> Response:
+        """End an activity that waits or runs."""
+        return await _cancel(rooms, side, activity_id)
+
+    @router.get(one + "/log", name=f"get_{name}_activity_log", responses=_LINES, response_class=StreamingResponse)
+    async def get_log(
+        request: Request, rooms: InRooms, side: Annotated[Side, Depends(look)], activity_id: str
+    ) -> Response:
+        """The log, line by line as it is written, until it is sealed."""
+        return await _log(request, rooms, side, activity_id)
+
+
+_add_side("/projects/{project_id}", "project", _of_project)
+_add_side("/projects/{project_id}/environments/{environment_id}", "environment", _of_environment)
+_add_side("/projects/{project_id}/integrations/{integration_id}", "integration", _of_integration)

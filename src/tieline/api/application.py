@@ -1,0 +1,87 @@
+"""Puts the surface together."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+import tieline
+from tieline.api import activities, environments, errors, integrations, oauth, operations, projects, users
+from tieline.api.documents import Writer
+from tieline.api.gate import Gate
+from tieline.api.hooks import HookDoor
+from tieline.api.inbox import Inbox
+from tieline.api.metrics import Metrics
+from tieline.api.openapi import describe
+from tieline.api.reads import IntegrationReads
+from tieline.api.responses import JSONResponse
+from tieline.api.rooms import ERRORS, Rooms
+from tieline.api.services import Services
+from tieline.api.shelf import Shelves
+
+PREFIXES = ("", "/api")
+
+
+def create_app(services: Services) -> FastAPI:
+    """The application. It expects the database open and the listener started, or about to be."""
+    writer = Writer(services.public_url, services.registry)
+    rooms = Rooms(
+        services=services,
+        writer=writer,
+        gate=Gate(services),
+        shelves=Shelves(services, writer),
+        inbox=Inbox(services.db),
+        metrics=Metrics(),
+    )
+    # A slash too many is a wrong path, not a reason to redirect: clients lose their token on the way.
+    app = FastAPI(title="Tieline", version=tieline.__version__, openapi_url=None, redirect_slashes=False)
+    app.state.rooms = rooms
+    app.router.routes[:0] = plain_routes(rooms)
+    _include(app)
+    errors.install(app, rooms.metrics)
+    _document(app, services)
+    return app
+
+
+class PlainRoute(Route):
+    """A route without anything around it, that still says which one it is: the figures are counted by route."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route"] = self
+        await super().handle(scope, receive, send)
+
+
+def plain_routes(rooms: Rooms) -> list[PlainRoute]:
+    """The paths that must be fast, without anything around them. Their documentation is in `integrations`."""
+    reads = IntegrationReads(rooms.gate, rooms.shelves)
+    door = HookDoor(rooms.shelves, rooms.inbox, rooms.metrics)
+    listed = "/projects/{project_id}/integrations"
+    one = listed + "/{integration_id}"
+    return [
+        PlainRoute(prefix + path, endpoint=endpoint, methods=[method], include_in_schema=False)
+        for prefix in PREFIXES
+        for path, endpoint, method in ((listed, reads, "GET"), (one, reads, "GET"), (one + "/hook", door, "POST"))
+    ]
+
+
+def _include(app: FastAPI) -> None:
+    """Clients come with and without `/api`; one of the two is documented."""
+    rooms = (projects, integrations, environments, activities, users)
+    for prefix in PREFIXES:
+        for room in rooms:
+            app.include_router(room.router, prefix=prefix, responses=ERRORS, include_in_schema=not prefix)
+    for router in (oauth.router, operations.router):
+        app.include_router(router)
+
+
+def _document(app: FastAPI, services: Services) -> None:
+    rendered: dict[str, Any] = {}
+
+    async def openapi() -> Response:
+        if not rendered:
+            rendered.update(describe(app, services.registry))
+        return JSONResponse(rendered)
+
+    app.add_api_route("/openapi.json", openapi, include_in_schema=False, methods=["GET"])

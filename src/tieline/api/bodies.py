@@ -1,0 +1,165 @@
+"""Request bodies: capped, strict about JSON, and precise about what is wrong with them."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, NoReturn, TypeVar
+
+from fastapi import Depends
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from starlette.requests import Request
+
+from tieline.core.documents import JSON
+from tieline.core.errors import Invalid, TooLarge
+
+LIMIT: Final = 1024 * 1024
+DEEPEST: Final = 32
+# Beyond this, numbers do not survive JSON implementations that read them as doubles.
+LARGEST: Final = 2**53 - 1
+_WHOLE: Final = "body"
+M = TypeVar("M", bound=BaseModel)
+
+
+async def read_bytes(request: Request, limit: int = LIMIT) -> bytes:
+    """The whole body. Raises `TooLarge` as soon as it is known to be longer than `limit` bytes."""
+    stated = request.headers.get("content-length", "")
+    if stated.isdecimal() and int(stated) > limit:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {limit:,} bytes, the most that is read here.")
+
+
+async def read_object(request: Request) -> JSON:
+    """The body as a JSON object; an empty one counts as `{}`. Raises `Invalid`, `TooLarge`."""
+    return parse_object(await read_bytes(request))
+
+
+async def read_list(request: Request) -> list[Any]:
+    """The body as a JSON array. Raises `Invalid`, `TooLarge`."""
+    value = parse_json(await read_bytes(request))
+    if not isinstance(value, list):
+        raise Invalid({_WHOLE: f"The body must be a JSON array, not {_kind(value)}."})
+    return value
+
+
+Body = Annotated[JSON, Depends(read_object)]
+ListBody = Annotated[list[Any], Depends(read_list)]
+
+
+def parse_object(body: bytes) -> JSON:
+    """A JSON object. Raises `Invalid` for anything else; nothing but white space counts as `{}`."""
+    if not body.strip():
+        return {}
+    value = parse_json(body)
+    if not isinstance(value, dict):
+        raise Invalid({_WHOLE: f"The body must be a JSON object, not {_kind(value)}."})
+    return value
+
+
+def parse_json(body: bytes) -> Any:
+    """JSON without the things that systems disagree about. Raises `Invalid`.
+
+    Refused: double names, NaN and infinities, numbers beyond 2^53, nesting beyond `DEEPEST`, and strings that
+    PostgreSQL cannot keep (NUL, lone surrogates).
+    """
+    try:
+        text = body.decode("utf-8-sig")
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise Invalid({_WHOLE: f"The body is not UTF-8 (byte {error.start})."}) from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise Invalid({_WHOLE: f"The body is not JSON: {error.msg} at {place}."}) from error
+    except (RecursionError, ValueError) as error:
+        # ValueError without more: a number of more digits than Python reads.
+        raise Invalid({_WHOLE: "The body is nested too deeply, or has a number that is too long."}) from error
+    _check(value, ())
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> JSON:
+    names = dict(pairs)
+    if len(names) < len(pairs):
+        seen: set[str] = set()
+        double = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise Invalid({_printable(double): "This field is there twice; give it once."})
+    return names
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise Invalid({_WHOLE: f"The body is not JSON: {name} is not a JSON number."})
+
+
+def _check(value: Any, path: tuple[str, ...]) -> None:
+    if len(path) > DEEPEST:
+        raise Invalid({_dotted(path): f"This is nested more than {DEEPEST} levels deep."})
+    if isinstance(value, str):
+        _check_text(value, path)
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            _check_text(name, (*path, name))
+            _check(each, (*path, name))
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            _check(each, (*path, str(index)))
+    elif isinstance(value, int | float) and not (math.isfinite(value) and abs(value) <= LARGEST):
+        raise Invalid({_dotted(path): "This number is too large."})
+
+
+def _check_text(text: str, path: tuple[str, ...]) -> None:
+    if "\0" in text:
+        raise Invalid({_dotted(path): "This contains a NUL character, which cannot be kept."})
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise Invalid({_dotted(path): "This contains half a surrogate pair, which is not text."}) from error
+
+
+def _dotted(path: tuple[str, ...]) -> str:
+    shown = path if len(path) <= DEEPEST else (*path[:3], "...")
+    return _printable(".".join(shown)) or _WHOLE
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:200]
+
+
+def _kind(value: object) -> str:
+    kinds = {dict: "an object", list: "an array", str: "a string", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")
+
+
+def parse(model: type[M], body: Mapping[str, Any]) -> M:
+    """The body as `model` has it. Raises `Invalid` with a sentence per field."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise Invalid(explain(error)) from error
+
+
+def explain(error: ValidationError) -> dict[str, str]:
+    """A validation error as dotted field -> sentence."""
+    return {_where(each): _sentence(each) for each in error.errors(include_url=False)}
+
+
+def _where(error: ErrorDetails) -> str:
+    return _printable(".".join(str(part) for part in error["loc"])) or _WHOLE
+
+
+def _sentence(error: ErrorDetails) -> str:
+    if error["type"] == "missing":
+        return "This field is required."
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+    return f"This {message}." if message.startswith("should") else f"{message}."

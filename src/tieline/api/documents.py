@@ -1,0 +1,188 @@
+"""Documents with their links. A link named `#op` says that the operation is allowed now.
+
+`self` is absolute and every other link relative: the one form from which all clients get full hook URLs.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+from tieline.core import wire
+from tieline.core.clock import iso
+from tieline.core.documents import JSON, Account, Activity, APIToken, Environment, Integration, Project
+from tieline.core.kinds import is_cancellable
+from tieline.integrations.base import Registry
+from tieline.integrations.fields import render_config
+from tieline.store.accounts import Grant
+
+_PREFIX: Final = "/api/projects"
+
+
+def _link(href: str) -> JSON:
+    return {"href": href}
+
+
+def _path(*parts: str) -> str:
+    return "/".join([_PREFIX, *(quote(part, safe="") for part in parts)])
+
+
+def integration_path(project_id: str, id: str) -> str:  # noqa: A002
+    """The path of an integration, as links have it."""
+    return _path(project_id, "integrations", id)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes documents for clients that reach this server at `public_url`."""
+
+    public_url: str
+    registry: Registry
+
+    def _self(self, path: str) -> JSON:
+        return _link(self.public_url.rstrip("/") + path)
+
+    def project(self, project: Project, *, is_admin: bool) -> JSON:
+        """A project; admins get its operations too."""
+        path = _path(project.id)
+        rooms = ("environments", "activities", "capabilities", *(("integrations",) if is_admin else ()))
+        links = {
+            "self": self._self(path),
+            **({"#edit": _link(path)} if is_admin else {}),
+            **{room: _link(f"{path}/{room}") for room in rooms},
+        }
+        return {**wire.render_project(project, self.public_url), "_links": links}
+
+    def environment(self, environment: Environment, project: Project, *, is_admin: bool) -> JSON:
+        """An environment; admins get the operations that are allowed now."""
+        path = _path(project.id, "environments", environment.id)
+        links = {"self": self._self(path)}
+        if is_admin:
+            links |= {f"#{each}": _link(f"{path}/{each}") for each in environment_operations(environment)}
+            links |= {each: _link(path) for each in _own_operations(environment)}
+        if environment.status == "active" and environment.deployment and environment.deployment.urls:
+            links["public-url"] = _link(environment.deployment.urls[0])
+        return {**wire.render_environment(environment, project), "_links": links}
+
+    def environment_settings(self, project_id: str, environment_id: str) -> JSON:
+        """The settings that the vendor's command line asks for."""
+        path = _path(project_id, "environments", environment_id, "settings")
+        return {"enable_manual_deployments": False, "_links": {"self": self._self(path)}}
+
+    def activity(self, activity: Activity, *, is_admin: bool) -> JSON:
+        """An activity, at its project's path even when it belongs to an integration or environment."""
+        path = _path(activity.project_id, "activities", activity.id)
+        links = {"self": self._self(path), "log": _link(f"{path}/log")}
+        if is_admin and is_cancellable(activity):
+            links["#cancel"] = _link(f"{path}/cancel")
+        log_url = f"{self.public_url.rstrip('/')}{path}/log"
+        return {**wire.render_activity(activity, log_url), "_links": links}
+
+    def integration(self, integration: Integration) -> JSON:
+        """An integration, without anything that is write-only."""
+        kind = self.registry[integration.type]
+        path = integration_path(integration.project_id, integration.id)
+        links = {
+            "self": self._self(path),
+            "#edit": _link(path),
+            "#delete": _link(path),
+            "#validate": _link(f"{path}/validate"),
+            **({"#hook": _link(f"{path}/hook")} if kind.hook_format else {}),
+            **({"#sync": _link(f"{path}/sync")} if kind.is_git_source else {}),
+        }
+        return {
+            "id": integration.id,
+            "created_at": iso(integration.created_at),
+            "updated_at": iso(integration.updated_at),
+            "type": integration.type,
+            "role": "",
+            **render_config(kind.fields, integration.config),
+            "_links": links,
+        }
+
+    def hook_url(self, integration: Integration) -> str:
+        """Where the host sends the integration's hooks."""
+        path = integration_path(integration.project_id, integration.id)
+        return f"{self.public_url.rstrip('/')}{path}/hook"
+
+
+def environment_operations(environment: Environment) -> list[str]:
+    """The operations with paths of their own that are allowed now."""
+    if environment.status == "inactive":
+        return ["activate"]
+    if environment.status != "active":
+        return []
+    return [
+        *(["deactivate"] if not environment.is_main else []),
+        *(["synchronize"] if environment.parent else []),
+        *(["redeploy"] if environment.deployment else []),
+    ]
+
+
+def _own_operations(environment: Environment) -> list[str]:
+    """The operations on the environment's own path that are allowed now."""
+    if environment.status == "deleting":
+        return []
+    return ["#edit", *(["#delete"] if is_deletable(environment) else [])]
+
+
+def is_deletable(environment: Environment) -> bool:
+    """Whether a person may delete it: first it must be taken down, and the production environment stays."""
+    return environment.status == "inactive" and not environment.is_main
+
+
+def render_user(account: Account) -> JSON:
+    """A user as the vendor's account service shows it."""
+    return {
+        "id": account.id,
+        "deactivated": False,
+        "namespace": "tieline",
+        "username": account.username,
+        "email": account.email,
+        "email_verified": True,
+        "first_name": account.first_name,
+        "last_name": account.last_name,
+        "picture": "",
+        "company": "",
+        "website": "",
+        "country": "",
+        "created_at": iso(account.created_at),
+        "updated_at": iso(account.updated_at or account.created_at),
+        "consented_at": None,
+        "consent_method": "opt-in",
+        "phone_number_verified": True,
+        "mfa_enabled": False,
+        "sso_enabled": False,
+        "is_operator": account.is_operator,
+    }
+
+
+def render_api_token(token: APIToken) -> JSON:
+    """An API token without its value."""
+    return {
+        "id": token.id,
+        "name": token.name,
+        "mfa_on_creation": False,
+        "created_at": iso(token.created_at),
+        "updated_at": iso(token.created_at),
+        "expires_at": iso(token.expires_at),
+        "last_used_at": iso(token.last_used_at),
+    }
+
+
+def render_grant(grant: Grant) -> JSON:
+    """One user's access to a project."""
+    path = f"/projects/{grant.project_id}/user-access/{grant.account_id}"
+    return {
+        "user_id": grant.account_id,
+        "organization_id": None,
+        "project_id": grant.project_id,
+        "project_title": grant.project_title,
+        "permissions": [grant.role],
+        "granted_at": iso(grant.granted_at),
+        "updated_at": iso(grant.granted_at),
+        "_links": {
+            "self": _link(path),
+            "update": {"href": path, "method": "PATCH"},
+            "delete": {"href": path, "method": "DELETE"},
+        },
+    }

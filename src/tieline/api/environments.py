@@ -1,0 +1,229 @@
+"""Environments, and what people may do with them."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tieline.api.bodies import Body, parse
+from tieline.api.documents import environment_operations, is_deletable
+from tieline.api.gate import Access, Admin, Viewer, known_id
+from tieline.api.inputs import EnvironmentActivate, EnvironmentPatch, EnvironmentSynchronize
+from tieline.api.outputs import Accepted, EnvironmentDocument, EnvironmentSettings
+from tieline.api.responses import accepted, tagged
+from tieline.api.rooms import InRooms, Rooms, body_of
+from tieline.core import kinds
+from tieline.core.documents import Actor, Environment, NewActivity, Project
+from tieline.core.errors import Conflict, Invalid, NotFound
+from tieline.store import activities, environments, projects
+from tieline.store.database import Connection
+
+router = APIRouter(tags=["Environment"])
+
+_LISTED: Final = "/projects/{project_id}/environments"
+_ONE: Final = _LISTED + "/{environment_id}"
+_RECORDED: Final = {"http_access": "http_access", "restrict_robots": "restrict_robots", "enable_smtp": "smtp"}
+
+MakeActivity = Callable[[Project, Environment, Actor], NewActivity]
+
+
+async def load_environment(conn: Connection, project_id: str, id: str, *, lock: bool = False) -> Environment:  # noqa: A002
+    """One environment by its id. Raises `NotFound`."""
+    missing = "Environment not found"
+    found = await environments.find(conn, project_id, known_id(id, missing), lock=lock)
+    if found is None:
+        raise NotFound(missing)
+    return found
+
+
+@router.get(_LISTED, response_model=list[EnvironmentDocument])
+async def list_environments(request: Request, access: Viewer, rooms: InRooms) -> Response:
+    """Every environment of the project."""
+    async with rooms.services.db.connection() as conn:
+        project = await projects.get(conn, access.project_id)
+        found = await environments.load_all(conn, access.project_id)
+    write = rooms.writer.environment
+    return tagged(request, [write(each, project, is_admin=access.is_admin) for each in found])
+
+
+@router.get(_ONE, response_model=EnvironmentDocument)
+async def get_environment(request: Request, access: Viewer, rooms: InRooms, environment_id: str) -> Response:
+    """One environment."""
+    async with rooms.services.db.connection() as conn:
+        project = await projects.get(conn, access.project_id)
+        found = await load_environment(conn, access.project_id, environment_id)
+    return tagged(request, rooms.writer.environment(found, project, is_admin=access.is_admin))
+
+
+@router.get(_ONE + "/settings", response_model=EnvironmentSettings)
+async def get_environment_settings(request: Request, access: Viewer, rooms: InRooms, environment_id: str) -> Response:
+    """The environment's settings."""
+    async with rooms.services.db.connection() as conn:
+        found = await load_environment(conn, access.project_id, environment_id)
+    return tagged(request, rooms.writer.environment_settings(access.project_id, found.id))
+
+
+@router.patch(_ONE, response_model=Accepted, openapi_extra=body_of(EnvironmentPatch))
+async def patch_environment(access: Admin, rooms: InRooms, environment_id: str, body: Body) -> Response:
+    """Change an environment; only the fields that are sent."""
+    given = parse(EnvironmentPatch, body)
+    async with rooms.services.db.transaction() as conn:
+        project = await projects.get(conn, access.project_id)
+        present = await load_environment(conn, access.project_id, environment_id, lock=True)
+        others = await environments.load_all(conn, access.project_id) if "parent" in given.model_fields_set else []
+        changes = plan_changes(present, given, others)
+        if changes:
+            await environments.save(conn, project.id, present.id, **changes)
+        changed = await load_environment(conn, project.id, present.id)
+        for name in changes.keys() & _RECORDED.keys():
+            record = kinds.environment_updated(_RECORDED[name], project, changed, access.caller.actor)
+            await activities.create(conn, record)
+    return accepted(rooms.writer.environment(changed, project, is_admin=True))
+
+
+def plan_changes(present: Environment, given: EnvironmentPatch, others: list[Environment]) -> dict[str, Any]:
+    """The columns to change. Raises `Invalid` for what cannot be."""
+    wanted = {name: getattr(given, name) for name in given.model_fields_set if name != "http_access"}
+    kept = {name: value for name, value in wanted.items() if value is not None or name == "parent"}
+    problems = _refusals(present, kept, others)
+    if problems:
+        raise Invalid(problems)
+    if given.http_access is not None:
+        kept["http_access"] = {**present.http_access, **given.http_access.model_dump(exclude_none=True)}
+    return {name: value for name, value in kept.items() if getattr(present, name) != value}
+
+
+def _refusals(present: Environment, wanted: dict[str, Any], others: list[Environment]) -> dict[str, str]:
+    problems: dict[str, str] = {}
+    if wanted.get("name", present.name) != present.name:
+        problems["name"] = "The name is that of the branch and follows it; change the title instead."
+    if wanted.get("type", present.type) != present.type and "production" in (present.type, wanted["type"]):
+        problems["type"] = "The default branch is the production environment; change the project's default_branch."
+    if wanted.get("parent", present.parent) != present.parent:
+        problems |= _parent_refusal(present, wanted["parent"], {each.id: each for each in others})
+    return problems
+
+
+def _parent_refusal(present: Environment, parent: str | None, others: dict[str, Environment]) -> dict[str, str]:
+    if present.is_main:
+        return {"parent": "The production environment has no parent."}
+    if parent is None:
+        return {"parent": "Only the production environment has no parent."}
+    if parent not in others:
+        return {"parent": f"There is no environment {parent!r} in this project."}
+    above: str | None = parent
+    while above is not None and above in others:
+        if above == present.id:
+            return {"parent": f"{parent!r} is below {present.id!r} itself."}
+        above = others[above].parent
+    return {}
+
+
+@router.post(_ONE + "/activate", response_model=Accepted, openapi_extra=body_of(EnvironmentActivate, required=False))
+async def activate(access: Admin, rooms: InRooms, environment_id: str, body: Body) -> Response:
+    """Build and deploy an inactive environment; for the pull request of a fork, this is the approval."""
+    given = parse(EnvironmentActivate, body)
+    init = given.resources.init if given.resources else None
+
+    async def prepare(conn: Connection, environment: Environment) -> None:
+        changes: dict[str, object] = {"awaiting_approval": False} if environment.awaiting_approval else {}
+        if init:
+            changes["init_resources"] = init
+        if changes:
+            await environments.save(conn, environment.project_id, environment.id, **changes)
+
+    return await _operate(access, rooms, environment_id, "activate", kinds.activate, prepare)
+
+
+@router.post(_ONE + "/deactivate", response_model=Accepted)
+async def deactivate(access: Admin, rooms: InRooms, environment_id: str) -> Response:
+    """Take down what runs; the code stays."""
+    return await _operate(access, rooms, environment_id, "deactivate", kinds.deactivate)
+
+
+@router.post(_ONE + "/redeploy", response_model=Accepted)
+async def redeploy(access: Admin, rooms: InRooms, environment_id: str) -> Response:
+    """Deploy again what is deployed."""
+    return await _operate(access, rooms, environment_id, "redeploy", kinds.redeploy)
+
+
+@router.post(_ONE + "/synchronize", response_model=Accepted, openapi_extra=body_of(EnvironmentSynchronize))
+async def synchronize(access: Admin, rooms: InRooms, environment_id: str, body: Body) -> Response:
+    """Copy the parent's data into the environment."""
+    given = parse(EnvironmentSynchronize, body)
+    if given.synchronize_code or given.rebase:
+        sentence = "Code follows the branch at the Git host; merge or rebase there."
+        raise Invalid({"synchronize_code" if given.synchronize_code else "rebase": sentence})
+    if not given.synchronize_data:
+        raise Invalid({"synchronize_data": "There is nothing to do unless this is true."})
+    return await _operate(access, rooms, environment_id, "synchronize", kinds.synchronize)
+
+
+@router.delete(_ONE, response_model=Accepted)
+async def delete_environment(access: Admin, rooms: InRooms, environment_id: str) -> Response:
+    """Remove an inactive environment. A branch that is still there comes back with the next reconcile."""
+    async with rooms.services.db.transaction() as conn:
+        project = await projects.get(conn, access.project_id)
+        present = await load_environment(conn, access.project_id, environment_id, lock=True)
+        if not is_deletable(present):
+            raise Invalid({"status": _undeletable(present)})
+        await environments.set_status(conn, project.id, present.id, "deleting")
+        for waiting in await activities.open_of(conn, kinds.environment_key(project.id, present.id)):
+            if not await activities.cancel_pending(conn, waiting):
+                await activities.request_cancel(conn, waiting)
+        activity = await activities.create(conn, kinds.delete(project, present, access.caller.actor))
+        changed = await load_environment(conn, project.id, present.id)
+    write = rooms.writer
+    return accepted(
+        write.environment(changed, project, is_admin=True), [write.activity(activity, is_admin=access.is_admin)]
+    )
+
+
+def _undeletable(environment: Environment) -> str:
+    if environment.is_main:
+        return "The production environment cannot be deleted."
+    if environment.status == "deleting":
+        return "The environment is being deleted already."
+    return "The environment is active; deactivate it first."
+
+
+async def _nothing(_conn: Connection, _environment: Environment) -> None:
+    """Prepare nothing."""
+
+
+async def _operate(
+    access: Access,
+    rooms: Rooms,
+    environment_id: str,
+    operation: str,
+    make: MakeActivity,
+    prepare: Callable[[Connection, Environment], Any] = _nothing,
+) -> Response:
+    """Create the activity of an operation that is allowed now. Raises `Invalid`, `Conflict`."""
+    async with rooms.services.db.transaction() as conn:
+        project = await projects.get(conn, access.project_id)
+        present = await load_environment(conn, access.project_id, environment_id, lock=True)
+        if operation not in environment_operations(present):
+            raise Invalid({"status": _refusal(operation, present)})
+        new = make(project, present, access.caller.actor)
+        if await activities.pending_of(conn, kinds.environment_key(project.id, present.id), new.type):
+            raise Conflict(f"The environment is about to {operation} already.")
+        await prepare(conn, present)
+        activity = await activities.create(conn, new)
+        changed = await load_environment(conn, project.id, present.id)
+    write = rooms.writer
+    return accepted(
+        write.environment(changed, project, is_admin=True), [write.activity(activity, is_admin=access.is_admin)]
+    )
+
+
+def _refusal(operation: str, environment: Environment) -> str:
+    if environment.is_main and operation == "deactivate":
+        return "The production environment cannot be deactivated."
+    if environment.status == "active" and operation == "synchronize":
+        return "The production environment has no parent to copy from."
+    if environment.status == "active" and operation == "redeploy":
+        return "The environment has not been deployed yet; push to its branch."
+    return f"The environment is {environment.status}; it cannot {operation} now."

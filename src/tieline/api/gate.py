@@ -1,0 +1,184 @@
+"""Who is calling, and what they may do. The same answers serve the plain routes and FastAPI's."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from tieline.api.memory import Memory
+from tieline.api.services import Services
+from tieline.api.tokens import TokenMint
+from tieline.core.documents import Account, Actor, Role
+from tieline.core.errors import Forbidden, NotFound, Unauthenticated
+from tieline.core.secret import Secret
+from tieline.store import accounts
+
+REMEMBERED: Final = 20_000
+LONGEST_TOKEN: Final = 4096
+_LONGEST_ID: Final = 64
+_FOREVER: Final = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated account. `expires` is seconds since the epoch."""
+
+    account: Account
+    token_id: str
+    expires: float
+
+    @property
+    def id(self) -> str:
+        return self.account.id
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(id=self.account.id, display_name=self.account.display_name)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A caller in a project that it may see."""
+
+    caller: Caller
+    project_id: str
+    role: Role
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == "admin"
+
+
+class Gate:
+    """Authenticates tokens and decides on access; both from memory where it can be trusted."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self.mint = TokenMint(services.token_keys)
+        listener = services.listener
+        self._callers: Memory[bytes, Caller] = Memory(REMEMBERED, lambda: listener.connected)
+        self._roles: Memory[tuple[str, str], Role | None] = Memory(REMEMBERED, lambda: listener.connected)
+        listener.subscribe("token", self._callers.drop)
+        listener.subscribe("access", self.forget_account)
+        listener.on_gap(self._callers.clear)
+        listener.on_gap(self._roles.clear)
+
+    def forget_account(self, account_id: str) -> None:
+        """Decide anew about an account: who it is or what it may do has changed."""
+        self._callers.drop(account_id)
+        self._roles.drop(account_id)
+
+    def forget_token(self, token_id: str) -> None:
+        """Look a token up again: it may be gone."""
+        self._callers.drop(token_id)
+
+    async def identify(self, authorization: bytes | None) -> Caller:
+        """Who sent this `Authorization` header. Raises `Unauthenticated`."""
+        scheme, _, token = (authorization or b"").strip().partition(b" ")
+        token = token.strip()
+        if scheme.lower() != b"bearer" or not token:
+            raise Unauthenticated("This needs the header Authorization: Bearer, with an access token or an API token.")
+        if len(token) > LONGEST_TOKEN:
+            raise Unauthenticated("The access token is invalid.")
+        # What is remembered must not be of use to whoever reads this process's memory.
+        key = hashlib.sha256(token).digest()
+        caller = self._callers.peek(key)
+        if caller is None:
+            caller = await self._callers.read(key, lambda: self._load(token), _groups_of_caller)
+        if caller.expires <= self._services.now().timestamp():
+            raise Unauthenticated("The access token has expired.")
+        return caller
+
+    async def _load(self, token: bytes) -> Caller:
+        access = self.mint.read(token, self._services.now().timestamp())
+        async with self._services.db.connection() as conn:
+            if access is not None:
+                found = await accounts.find_bearer_of(conn, access.token_id, access.account_id)
+            else:
+                found = await accounts.find_bearer(conn, Secret(token.decode("utf-8", "surrogateescape")))
+        if found is None:
+            raise Unauthenticated("The access token is invalid or has expired.")
+        ends = [found.expires_at.timestamp()] if found.expires_at else []
+        return Caller(found.account, found.token_id, min([*ends, access.expires if access else _FOREVER]))
+
+    async def admit(self, authorization: bytes | None, project_id: str, needed: Role) -> Access:
+        """Let a caller into a project. Raises `Unauthenticated`, `NotFound` for strangers, `Forbidden` for viewers."""
+        caller = await self.identify(authorization)
+        role = await self.role(caller, project_id)
+        if role is None:
+            raise NotFound("Project not found")
+        if needed == "admin" and role != "admin":
+            raise Forbidden("This needs the role admin on the project; yours is viewer.")
+        return Access(caller, project_id, role)
+
+    async def role(self, caller: Caller, project_id: str) -> Role | None:
+        """What the caller may do in a project; None when it may not know of it."""
+        key = (caller.id, project_id)
+        remembered = self._roles.peek(key)
+        if remembered is not None or not is_id(project_id):
+            return remembered
+        # That somebody is a stranger is not remembered: made-up projects would push out what is of use.
+        groups = (caller.id,)
+        return await self._roles.read(key, lambda: self._load_role(key), lambda role: groups if role else (), caller.id)
+
+    async def _load_role(self, key: tuple[str, str]) -> Role | None:
+        async with self._services.db.connection() as conn:
+            return await accounts.find_role(conn, *key)
+
+
+def _groups_of_caller(caller: Caller) -> tuple[str, str]:
+    return (caller.token_id, caller.id)
+
+
+def is_id(text: str) -> bool:
+    """Whether this can be the id of anything here: what cannot be never reaches the database."""
+    return len(text) <= _LONGEST_ID and text.isascii() and text.replace("-", "").isalnum()
+
+
+def known_id(text: str, missing: str) -> str:
+    """The id itself. Raises `NotFound(missing)` for what cannot be one."""
+    if not is_id(text):
+        raise NotFound(missing)
+    return text
+
+
+def authorization_of(request: Request) -> bytes | None:
+    """The raw header."""
+    return next((value for name, value in request.scope["headers"] if name == b"authorization"), None)
+
+
+def _gate(request: Request) -> Gate:
+    gate = request.app.state.rooms.gate
+    assert isinstance(gate, Gate)  # noqa: S101 - application.py puts it there
+    return gate
+
+
+async def caller(request: Request) -> Caller:
+    """The authenticated caller."""
+    return await _gate(request).identify(authorization_of(request))
+
+
+async def operator(request: Request) -> Caller:
+    """A caller who administers the server."""
+    found = await caller(request)
+    if not found.account.is_operator:
+        raise Forbidden("This needs an operator of the server.")
+    return found
+
+
+async def viewer(request: Request, project_id: str) -> Access:
+    """A caller who may see the project."""
+    return await _gate(request).admit(authorization_of(request), project_id, "viewer")
+
+
+async def admin(request: Request, project_id: str) -> Access:
+    """A caller who may change the project."""
+    return await _gate(request).admit(authorization_of(request), project_id, "admin")
+
+
+AnyCaller = Annotated[Caller, Depends(caller)]
+Operator = Annotated[Caller, Depends(operator)]
+Viewer = Annotated[Access, Depends(viewer)]
+Admin = Annotated[Access, Depends(admin)]

@@ -1,0 +1,290 @@
+"""Integrations: created, changed, validated and removed; their hot reads are in `reads`, incoming hooks in `hooks`."""
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from tieline.api.bodies import Body, parse
+from tieline.api.gate import Access, Admin, known_id
+from tieline.api.inputs import IntegrationSync
+from tieline.api.outputs import Accepted, Plain
+from tieline.api.responses import JSONResponse, accepted
+from tieline.api.rooms import InRooms, Rooms, body_of
+from tieline.api.shelf import HOOK_SECRET
+from tieline.core import kinds
+from tieline.core.documents import JSON, Activity, Integration, Project
+from tieline.core.errors import EgressRefused, Invalid, RemoteError
+from tieline.core.ids import new_id
+from tieline.core.secret import Secret
+from tieline.integrations.base import IntegrationType, Registry
+from tieline.integrations.fields import MESSAGE, validate_create, validate_patch
+from tieline.integrations.fields import Accepted as Fields
+from tieline.store import activities, fetches, integrations, projects, wakeups
+from tieline.store.database import Connection
+
+router = APIRouter(tags=["Third-Party Integrations"])
+
+LISTED: Final = "/projects/{project_id}/integrations"
+ONE: Final = LISTED + "/{integration_id}"
+_MISSING: Final = "Integration not found"
+_URL_FIELDS: Final = ("url", "base_url")
+_VALIDATION_SECONDS: Final = 25
+_HOOK_SECRET_BYTES: Final = 32
+# What is remembered of a repository, or of what its listings said, is nothing to go by for another one.
+_FORGOTTEN: Final = {
+    "remote_id": None,
+    "remote_default_branch": None,
+    "hook_id": None,
+    "hook_checked_at": None,
+    "signed_hook_seen": False,
+    "prune_hold": None,
+    "last_error": None,
+}
+
+
+@router.post(LISTED, status_code=201, response_model=Accepted)
+async def create_integration(access: Admin, rooms: InRooms, body: Body) -> Response:
+    """Create an integration. A Git source answers with the activities of its first synchronisation, pending."""
+    kind = type_of(rooms.services.registry, body)
+    given = validate_create(kind.fields, body)
+    _check_urls(rooms, given.config)
+    integration = _new(rooms, access, kind, given)
+    async with rooms.services.db.transaction() as conn:
+        project = await projects.get(conn, access.project_id, lock=True)
+        if kind.is_git_source:
+            await _refuse_second_source(conn, rooms, project)
+        await integrations.create(conn, rooms.services.box, integration, is_git_source=kind.is_git_source)
+        started = await _start(conn, kind, project, integration, access)
+    rooms.shelves.drop(access.project_id)
+    return _accepted(rooms, integration, started, status=HTTPStatus.CREATED)
+
+
+def type_of(registry: Registry, body: JSON) -> IntegrationType:
+    """The type that a body names. Raises `Invalid`."""
+    named = body.get("type")
+    if named is None:
+        raise Invalid({"type": "This field is required."}, MESSAGE)
+    if not isinstance(named, str) or named not in registry:
+        known = ", ".join(each.key for each in registry)
+        raise Invalid({"type": f"There is no integration type {str(named)[:50]!r}. There are: {known}."}, MESSAGE)
+    return registry[named]
+
+
+def _new(rooms: Rooms, access: Access, kind: IntegrationType, given: Fields) -> Integration:
+    moment = rooms.services.now()
+    hook = {HOOK_SECRET: _new_hook_secret()} if kind.hook_format else {}
+    look = timedelta(seconds=rooms.services.reconcile_seconds)
+    return Integration(
+        id=new_id(),
+        project_id=access.project_id,
+        type=kind.key,
+        config=given.config,
+        created_at=moment,
+        updated_at=None,
+        secrets={**{name: each for name, each in given.secrets.items() if each is not None}, **hook},
+        next_reconcile_at=moment + look if kind.is_git_source else None,
+    )
+
+
+def _new_hook_secret() -> Secret:
+    return Secret(secrets.token_hex(_HOOK_SECRET_BYTES))
+
+
+async def _refuse_second_source(conn: Connection, rooms: Rooms, project: Project) -> None:
+    present = await integrations.git_source_id(conn, project.id)
+    if present is None:
+        return
+    source = await integrations.get(conn, rooms.services.box, project.id, present)
+    title = rooms.services.registry[source.type].title
+    sentence = f"This project follows a {title} repository already (integration {source.id}); remove that first."
+    raise Invalid({"type": sentence}, MESSAGE)
+
+
+def _check_urls(rooms: Rooms, config: JSON) -> None:
+    for name in _URL_FIELDS:
+        value = config.get(name)
+        if isinstance(value, str):
+            try:
+                rooms.services.check_url(value)
+            except EgressRefused as error:
+                raise Invalid({name: str(error)}, MESSAGE) from error
+
+
+async def _start(
+    conn: Connection, kind: IntegrationType, project: Project, integration: Integration, access: Access
+) -> list[Activity]:
+    """The first activities of an integration."""
+    started = []
+    if kind.hook_registrar is not None:
+        started.append(await _register(conn, kind, project, integration, access))
+    if kind.is_git_source:
+        actor = access.caller.actor
+        started.append(await fetches.request_fetch(conn, project, integration, actor, kind.title, reason="created"))
+    return started
+
+
+async def _register(
+    conn: Connection, kind: IntegrationType, project: Project, integration: Integration, access: Access
+) -> Activity:
+    """The activity that puts our webhook at the host; one that waits will do."""
+    new = kinds.register_hooks(project, integration, kind.title, access.caller.actor)
+    waiting = await activities.pending_of(conn, kinds.integration_key(integration.id), new.type)
+    return waiting or await activities.create(conn, new)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a PATCH makes of an integration. `secrets` has only those that differ; None forgets one."""
+
+    kind: IntegrationType
+    present: Integration
+    config: JSON
+    secrets: Mapping[str, Secret | None]
+    is_empty: bool
+
+    @property
+    def moves(self) -> bool:
+        """Whether it leads to another repository."""
+        return self.kind.is_git_source and self.config.get("repository") != self.present.config.get("repository")
+
+    @property
+    def needs_registration(self) -> bool:
+        """Whether the hook should be put at the host again: another repository, or other credentials."""
+        credentials = {name for name in self.config if name.endswith("credentials")}
+        changed = any(self.config.get(name) != self.present.config.get(name) for name in credentials)
+        return self.kind.hook_registrar is not None and (self.moves or changed or bool(self.secrets))
+
+
+@router.patch(ONE, response_model=Accepted)
+async def patch_integration(access: Admin, rooms: InRooms, integration_id: str, body: Body) -> Response:
+    """Change an integration; only the fields that are sent. A Git source synchronises when something did change."""
+    box = rooms.services.box
+    async with rooms.services.db.transaction() as conn:
+        project = await projects.get(conn, access.project_id)
+        present = await _load(conn, rooms, access, integration_id, lock=True)
+        change = plan_change(rooms.services.registry, present, body)
+        _check_urls(rooms, change.config)
+        if not change.is_empty:
+            await _apply(conn, rooms, change)
+        changed = await integrations.get(conn, box, project.id, present.id)
+        started = [] if change.is_empty else await _follow(conn, change, project, changed, access)
+    rooms.shelves.drop(access.project_id)
+    return _accepted(rooms, changed, started)
+
+
+def plan_change(registry: Registry, present: Integration, body: JSON) -> Change:
+    """What a body changes. Raises `Invalid`, also when it names another type."""
+    kind = registry[present.type]
+    given = validate_patch(kind.fields, present.type, present.config, present.secrets, body)
+    differing = {name: value for name, value in given.secrets.items() if present.secrets.get(name) != value}
+    return Change(kind, present, given.config, differing, is_empty=not given.changed)
+
+
+async def _apply(conn: Connection, rooms: Rooms, change: Change) -> None:
+    # The hook that stays behind at the old repository must not speak for the new one.
+    renewed = {HOOK_SECRET: _new_hook_secret()} if change.moves and change.kind.hook_format else {}
+    await integrations.update(
+        conn, rooms.services.box, change.present, config=change.config, secrets={**change.secrets, **renewed}
+    )
+    if change.moves:
+        await integrations.save_state(conn, change.present.id, **_FORGOTTEN)
+
+
+async def _follow(
+    conn: Connection, change: Change, project: Project, changed: Integration, access: Access
+) -> list[Activity]:
+    """The activities that a change sets off."""
+    started = []
+    if change.needs_registration:
+        started.append(await _register(conn, change.kind, project, changed, access))
+    if change.kind.is_git_source:
+        actor, title = access.caller.actor, change.kind.title
+        started.append(await fetches.request_fetch(conn, project, changed, actor, title, reason="updated"))
+    return started
+
+
+async def _load(
+    conn: Connection,
+    rooms: Rooms,
+    access: Access,
+    integration_id: str,
+    *,
+    lock: bool = False,
+) -> Integration:
+    wanted = known_id(integration_id, _MISSING)
+    return await integrations.get(conn, rooms.services.box, access.project_id, wanted, lock=lock)
+
+
+@router.delete(ONE, response_model=Accepted)
+async def delete_integration(access: Admin, rooms: InRooms, integration_id: str) -> Response:
+    """Remove an integration: hidden at once, its hook at the host removed after that. Environments stay."""
+    async with rooms.services.db.transaction() as conn:
+        present = await _load(conn, rooms, access, integration_id, lock=True)
+        await integrations.mark_deleted(conn, present)
+        arguments = {"integration_id": present.id}
+        await wakeups.wake(
+            conn, "remove_integration", f"remove:{present.id}", arguments, kinds.integration_key(present.id)
+        )
+    rooms.shelves.drop(access.project_id)
+    return accepted()
+
+
+@router.post(ONE + "/validate", response_model=Plain)
+async def validate_integration(access: Admin, rooms: InRooms, integration_id: str) -> Response:
+    """Ask the outside service whether the integration can work; 400 says what is missing and how to get it."""
+    async with rooms.services.db.connection() as conn:
+        present = await _load(conn, rooms, access, integration_id)
+    problems = await _ask_outside(rooms, present)
+    if problems:
+        raise Invalid(problems, MESSAGE)
+    return JSONResponse({"status": "OK", "code": 200})
+
+
+async def _ask_outside(rooms: Rooms, integration: Integration) -> dict[str, str]:
+    validator = rooms.services.registry.validator(integration)
+    if validator is None:
+        return {}
+    try:
+        async with asyncio.timeout(_VALIDATION_SECONDS):
+            return await validator.validate(rooms.writer.hook_url(integration))
+    except TimeoutError:
+        return {"": f"There was no answer within {_VALIDATION_SECONDS} seconds."}
+    except RemoteError as error:
+        return {"": str(error)}
+
+
+@router.post(ONE + "/sync", response_model=Accepted, openapi_extra=body_of(IntegrationSync, required=False))
+async def sync_integration(access: Admin, rooms: InRooms, integration_id: str, body: Body) -> Response:
+    """Read the Git host now. `confirm_prune` also does the removals that were held back."""
+    given = parse(IntegrationSync, body)
+    async with rooms.services.db.transaction() as conn:
+        project = await projects.get(conn, access.project_id)
+        present = await _load(conn, rooms, access, integration_id)
+        kind = rooms.services.registry[present.type]
+        if not kind.is_git_source:
+            raise Invalid({"type": f"An integration of the type {kind.key} has nothing to synchronise."})
+        requested = await fetches.request_fetch(
+            conn,
+            project,
+            present,
+            access.caller.actor,
+            kind.title,
+            reason="requested",
+            confirm_prune=given.confirm_prune,
+        )
+        activity = await activities.get(conn, project.id, requested.id)
+    return _accepted(rooms, present, [activity])
+
+
+def _accepted(
+    rooms: Rooms, integration: Integration, started: list[Activity], *, status: HTTPStatus = HTTPStatus.OK
+) -> Response:
+    shown = [rooms.writer.activity(each, is_admin=True) for each in started]
+    return accepted(rooms.writer.integration(integration), shown, status=status)

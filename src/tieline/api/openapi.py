@@ -1,0 +1,134 @@
+"""The OpenAPI document: FastAPI's, with what its generator cannot see, and the integration types by their declarations."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from tieline.api.outputs import Plain
+from tieline.api.rooms import REFERENCE
+from tieline.core.documents import JSON
+from tieline.integrations.base import Registry
+from tieline.integrations.models import model_to_create, model_to_patch, model_to_read
+
+_LISTED: Final = "/projects/{project_id}/integrations"
+_ONE: Final = _LISTED + "/{integration_id}"
+_TAG: Final = ["Third-Party Integrations"]
+_OPEN: Final = ("/oauth2/token", "/healthz", "/readyz", "/metrics", _ONE + "/hook")
+_ERRORS: Final = {"401": "Unauthorized", "403": "Forbidden", "404": "Not Found"}
+_BEARER: Final = {"type": "http", "scheme": "bearer", "description": "An access token, or an API token itself."}
+_DESCRIPTION: Final = (
+    "Every path under `/projects` is also served under `/api/projects`. Request bodies may carry fields that are not "
+    "named here; they are ignored."
+)
+
+
+def describe(app: FastAPI, registry: Registry) -> JSON:
+    """The whole document, in OpenAPI 3.1."""
+    document: JSON = app.openapi()
+    document["info"]["description"] = _DESCRIPTION
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    components["securitySchemes"] = {"bearer": _BEARER}
+    _add_types(schemas, registry)
+    _add_schema(schemas, Plain)
+    _add_hot_paths(document["paths"])
+    _hoist(document["paths"], schemas)
+    _secure(document["paths"])
+    return document
+
+
+def _add_types(schemas: JSON, registry: Registry) -> None:
+    """Three unions over the types, told apart by `type`."""
+    for use, make in (("", model_to_read), ("Create", model_to_create), ("Patch", model_to_patch)):
+        names = {}
+        for kind in registry:
+            model = make(kind)
+            names[kind.key] = _add_schema(schemas, model)
+        schemas[f"Integration{use}"] = _union(names, discriminated=use != "Patch")
+
+
+def _union(names: dict[str, str], *, discriminated: bool) -> JSON:
+    references = {key: REFERENCE.format(model=name) for key, name in names.items()}
+    union: JSON = {"oneOf" if discriminated else "anyOf": [{"$ref": each} for each in references.values()]}
+    if discriminated:
+        union["discriminator"] = {"propertyName": "type", "mapping": references}
+    return union
+
+
+def _add_schema(schemas: JSON, model: type[BaseModel]) -> str:
+    schema = model.model_json_schema(ref_template=REFERENCE)
+    schemas.update(schema.pop("$defs", {}))
+    schemas[model.__name__] = schema
+    return model.__name__
+
+
+def _add_hot_paths(paths: JSON) -> None:
+    """The plain routes, and the bodies of those that take an integration."""
+    listing = {"type": "array", "items": {"$ref": REFERENCE.format(model="Integration")}}
+    paths[_LISTED] = {"get": _read("List a project's integrations", listing), **paths[_LISTED]}
+    paths[_ONE] = {"get": _read("Get one integration", listing["items"], "integration_id"), **paths[_ONE]}
+    paths[_ONE + "/hook"] = {"post": _hook_operation()}
+    paths[_LISTED]["post"]["requestBody"] = _body("IntegrationCreate")
+    paths[_ONE]["patch"]["requestBody"] = _body("IntegrationPatch")
+
+
+def _read(summary: str, schema: Any, *more: str) -> JSON:
+    not_modified = {"description": "The entity tag in If-None-Match is still the right one."}
+    return {
+        "tags": _TAG,
+        "summary": summary,
+        "operationId": summary.lower().replace(" ", "_").replace("'", ""),
+        "parameters": _path_parameters("project_id", *more),
+        "responses": {**_answers(schema), "304": not_modified},
+    }
+
+
+def _hook_operation() -> JSON:
+    return {
+        "tags": _TAG,
+        "summary": "Receive a webhook from the Git host",
+        "description": "Called by the Git host, signed with the secret that Tieline registered there.",
+        "operationId": "receive_hook",
+        "parameters": _path_parameters("project_id", "integration_id"),
+        "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}},
+        "responses": _answers({"$ref": REFERENCE.format(model=Plain.__name__)}),
+    }
+
+
+def _path_parameters(*names: str) -> list[JSON]:
+    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+
+
+def _answers(schema: Any) -> JSON:
+    error = {"application/json": {"schema": {"$ref": REFERENCE.format(model="Error")}}}
+    return {
+        "200": {"description": "OK", "content": {"application/json": {"schema": schema}}},
+        **{status: {"description": meaning, "content": error} for status, meaning in _ERRORS.items()},
+    }
+
+
+def _body(model: str) -> JSON:
+    return {"required": True, "content": {"application/json": {"schema": {"$ref": REFERENCE.format(model=model)}}}}
+
+
+def _hoist(paths: JSON, schemas: JSON) -> None:
+    """Move the definitions that came with a body to where its references look for them."""
+    for operation in _operations(paths):
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            schema = content["schema"]
+            schemas.update(schema.pop("$defs", {}))
+            schemas.update(schema.get("items", {}).pop("$defs", {}))
+
+
+def _secure(paths: JSON) -> None:
+    for path, operations in paths.items():
+        for operation in operations.values():
+            operation["security"] = [] if path in _OPEN else [{"bearer": []}]
+            # Invalid input answers 400 here, never the 422 that the framework describes.
+            operation["responses"].pop("422", None)
+
+
+def _operations(paths: JSON) -> Iterable[JSON]:
+    return (operation for operations in paths.values() for operation in operations.values())

@@ -1,0 +1,77 @@
+"""What the operator's machines ask: alive, ready, figures."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from tieline.api.errors import DATABASE_TROUBLE
+from tieline.api.metrics import CONTENT_TYPE
+from tieline.api.outputs import Health
+from tieline.api.responses import JSONResponse
+from tieline.api.rooms import InRooms, Rooms
+from tieline.api.services import Check
+from tieline.core.errors import TielineError, Unavailable
+from tieline.store import figures, migrate
+
+log = structlog.get_logger()
+router = APIRouter(tags=["Operations"])
+
+_NOT_READY: Final[dict[int | str, dict[str, Any]]] = {503: {"model": Health, "description": "Not ready; `checks` says why."}}
+
+
+@router.get("/healthz", response_model=Health)
+async def healthz() -> Response:
+    """Whether the process is alive."""
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/readyz", response_model=Health, responses=_NOT_READY)
+async def readyz(rooms: InRooms) -> Response:
+    """Whether the server can do its work: database, migrations, workers, git."""
+    own: dict[str, Check] = {
+        "database": lambda: _check_database(rooms),
+        "workers": lambda: _check_workers(rooms),
+    }
+    asked = {name: await _ask(check) for name, check in {**own, **rooms.services.checks}.items()}
+    is_ready = all(well for well, _ in asked.values())
+    said = {name: sentence for name, (_, sentence) in asked.items()}
+    document = {"status": "ok" if is_ready else "not ready", "checks": said}
+    return JSONResponse(document, status_code=HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+async def _ask(check: Check) -> tuple[bool, str]:
+    """Whether all is well, and what the check says."""
+    try:
+        return True, await check()
+    except TielineError as error:
+        return False, str(error)
+    except DATABASE_TROUBLE as error:
+        log.warning("readiness_check_failed", error=type(error).__name__)
+        return False, "The database does not answer."
+
+
+async def _check_database(rooms: Rooms) -> str:
+    async with rooms.services.db.connection() as conn:
+        if not await migrate.is_current(conn):
+            raise Unavailable("The database is at another version; run `tieline migrate`.")
+    return "at this version"
+
+
+async def _check_workers(rooms: Rooms) -> str:
+    async with rooms.services.db.connection() as conn:
+        alive = await figures.live_workers(conn)
+    if not alive:
+        raise Unavailable("No worker has said lately that it is alive.")
+    return f"{alive} alive"
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def metrics(rooms: InRooms) -> Response:
+    """Figures in Prometheus' text format."""
+    async with rooms.services.db.connection() as conn:
+        counts = await figures.load_counts(conn)
+    body = rooms.metrics.render(rooms.services.db.statistics(), counts)
+    return Response(body, headers={"Content-Type": CONTENT_TYPE})

@@ -1,0 +1,128 @@
+"""Projects."""
+
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tieline.api.bodies import Body, parse
+from tieline.api.gate import Admin, AnyCaller, Viewer
+from tieline.api.inputs import ProjectCreate, ProjectPatch
+from tieline.api.outputs import Accepted, Capabilities, ProjectDocument
+from tieline.api.responses import accepted, tagged
+from tieline.api.rooms import InRooms, body_of
+from tieline.core import kinds
+from tieline.core.documents import JSON, Project
+from tieline.core.errors import Invalid
+from tieline.core.ids import new_id
+from tieline.integrations.base import Registry
+from tieline.store import accounts, activities, environments, projects
+from tieline.store.database import Connection
+
+router = APIRouter(tags=["Project"])
+
+_ONE: Final = "/projects/{project_id}"
+_NOT_OFFERED: Final = {"enabled": False}
+
+
+@router.get("/projects", response_model=list[ProjectDocument])
+async def list_projects(request: Request, caller: AnyCaller, rooms: InRooms) -> Response:
+    """The projects that the caller may see."""
+    async with rooms.services.db.connection() as conn:
+        is_operator = caller.account.is_operator
+        found = await (projects.load_all(conn) if is_operator else projects.load_visible(conn, caller.id))
+        roles = await accounts.load_roles(conn, caller.id)
+    documents = [
+        rooms.writer.project(each, is_admin=is_operator or roles.get(each.id) == "admin") for each in found
+    ]
+    return tagged(request, documents)
+
+
+@router.post("/projects", status_code=201, response_model=Accepted, openapi_extra=body_of(ProjectCreate))
+async def create_project(caller: AnyCaller, rooms: InRooms, body: Body) -> Response:
+    """Create a project; the caller becomes its admin."""
+    given = parse(ProjectCreate, body)
+    project = Project(
+        id=new_id(), owner=caller.id, created_at=rooms.services.now(), updated_at=None, **given.model_dump()
+    )
+    async with rooms.services.db.transaction() as conn:
+        await projects.create(conn, project)
+        await accounts.grant(conn, project.id, caller.id, "admin")
+        await activities.create(conn, kinds.project_created(project, caller.actor))
+    rooms.gate.forget_account(caller.id)
+    return accepted(rooms.writer.project(project, is_admin=True), status=HTTPStatus.CREATED)
+
+
+@router.get(_ONE, response_model=ProjectDocument)
+async def get_project(request: Request, access: Viewer, rooms: InRooms) -> Response:
+    """One project."""
+    async with rooms.services.db.connection() as conn:
+        project = await projects.get(conn, access.project_id)
+    return tagged(request, rooms.writer.project(project, is_admin=access.is_admin))
+
+
+@router.patch(_ONE, response_model=Accepted, openapi_extra=body_of(ProjectPatch))
+async def patch_project(access: Admin, rooms: InRooms, body: Body) -> Response:
+    """Change a project; only the fields that are sent."""
+    given = parse(ProjectPatch, body).model_dump(exclude_none=True)
+    async with rooms.services.db.transaction() as conn:
+        present = await projects.get(conn, access.project_id, lock=True)
+        before = asdict(present)
+        changes = {name: value for name, value in given.items() if before[name] != value}
+        if "default_branch" in changes:
+            await _make_default(conn, present.id, changes["default_branch"])
+        project = await projects.save(conn, present.id, **changes) if changes else present
+        for name, value in changes.items():
+            record = kinds.project_modified(project, name, access.caller.actor, before[name], value)
+            await activities.create(conn, record)
+    return accepted(rooms.writer.project(project, is_admin=True))
+
+
+async def _make_default(conn: Connection, project_id: str, branch: str) -> None:
+    """Make the branch's environment the production one. Any name will do while there are no environments yet."""
+    present = await environments.load_all(conn, project_id)
+    chosen = next((each for each in present if each.name == branch and not each.is_pull), None)
+    if chosen is not None:
+        await environments.make_main(conn, project_id, chosen.id)
+    elif present:
+        raise Invalid({"default_branch": f"There is no branch {branch!r} in this project."})
+
+
+@router.get(_ONE + "/capabilities", response_model=Capabilities)
+async def get_capabilities(request: Request, _access: Viewer, rooms: InRooms) -> Response:
+    """What this server offers to a project: its integration types above all."""
+    return tagged(request, render_capabilities(rooms.services.registry))
+
+
+def render_capabilities(registry: Registry) -> JSON:
+    """The vendor's document; what Tieline does not have is there and switched off."""
+    config = {each.key: {"enabled": True, "role": "admin"} for each in registry}
+    return {
+        "integrations": {"enabled": True, "config": config, "allowed_integrations": list(config)},
+        "logs_forwarding": {"max_extra_payload_size": 4096},
+        "metrics": {"max_range": "0h"},
+        "tasks": _NOT_OFFERED,
+        "guaranteed_resources": {**_NOT_OFFERED, "instance_limit": 0},
+        "images": {},
+        "instance_limit": 1,
+        "build_resources": {**_NOT_OFFERED, "max_cpu": 0, "max_memory": 0},
+        "data_retention": _NOT_OFFERED,
+        "autoscaling": {**_NOT_OFFERED, "supports_horizontal_scaling_services": False},
+        "object_storage": {
+            **_NOT_OFFERED,
+            "min_storage": 0,
+            "max_storage": 0,
+            "storage_step": 1,
+            "cpu_per_step": 0,
+            "memory_per_step": 0,
+            "max_cpu": 0,
+            "max_memory": 0,
+        },
+        "custom_domains": {**_NOT_OFFERED, "environments_with_domains_limit": 0},
+        "source_operations": _NOT_OFFERED,
+        "runtime_operations": _NOT_OFFERED,
+        "outbound_firewall": _NOT_OFFERED,
+    }

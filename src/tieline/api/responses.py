@@ -1,0 +1,88 @@
+"""Answers: bare `application/json`, entity tags, and the shape of answers to changes."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tieline.core.documents import JSON
+
+# Clients take a body for JSON only when the type is exactly this, without a charset.
+JSON_TYPE: Final = "application/json"
+_CACHE: Final = b"private, no-cache"
+
+
+def render(document: object) -> bytes:
+    """A document as bytes."""
+    return orjson.dumps(document)
+
+
+class JSONResponse(Response):
+    """A document as the answer."""
+
+    media_type = JSON_TYPE
+
+    def render(self, content: Any) -> bytes:
+        return render(content)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A document made ready to be sent: its bytes, its quoted entity tag, and its headers as ASGI has them."""
+
+    body: bytes
+    etag: bytes
+    headers: list[tuple[bytes, bytes]]
+
+    @classmethod
+    def of(cls, document: object) -> "Rendered":
+        body = render(document)
+        etag = b'"' + hashlib.sha256(body).hexdigest()[:32].encode() + b'"'
+        length = str(len(body)).encode()
+        headers = [(b"content-type", JSON_TYPE.encode()), (b"content-length", length), *_tag_headers(etag)]
+        return cls(body, etag, headers)
+
+    @property
+    def tag_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers that a 304 has too."""
+        return _tag_headers(self.etag)
+
+
+def _tag_headers(etag: bytes) -> list[tuple[bytes, bytes]]:
+    return [(b"etag", etag), (b"cache-control", _CACHE)]
+
+
+def is_known(if_none_match: bytes, etag: bytes) -> bool:
+    """Whether `If-None-Match` names the tag, by weak comparison."""
+    return any(
+        each.strip().removeprefix(b"W/") in (etag, b"*") for each in if_none_match.split(b",")
+    )
+
+
+def tagged(request: Request, document: object) -> Response:
+    """A document with its entity tag, or 304 when the client has it already."""
+    rendered = Rendered.of(document)
+    known = request.headers.get("if-none-match", "").encode("latin-1", "replace")
+    if is_known(known, rendered.etag):
+        response = Response(status_code=HTTPStatus.NOT_MODIFIED)
+        response.raw_headers = rendered.tag_headers
+        return response
+    response = Response(rendered.body)
+    response.raw_headers = list(rendered.headers)
+    return response
+
+
+def accepted(
+    entity: JSON | None = None, activities: Sequence[JSON] = (), *, status: HTTPStatus = HTTPStatus.OK
+) -> JSONResponse:
+    """The answer to a change: the entity as it is now, and the activities that it set off."""
+    embedded: JSON = {"activities": list(activities)}
+    if entity is not None:
+        embedded = {"entity": entity, **embedded}
+    document = {"status": status.phrase, "code": int(status), "_embedded": embedded}
+    return JSONResponse(document, status_code=status)

@@ -1,0 +1,51 @@
+"""What one application's routes share, and how they document themselves."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+from fastapi import Depends
+from pydantic import BaseModel
+from starlette.requests import Request
+
+from tieline.api.documents import Writer
+from tieline.api.gate import Gate
+from tieline.api.inbox import Inbox
+from tieline.api.metrics import Metrics
+from tieline.api.outputs import Error
+from tieline.api.services import Services
+from tieline.api.shelf import Shelves
+from tieline.core.documents import JSON
+
+ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": Error, "description": HTTPStatus(status).phrase} for status in (400, 401, 403, 404)
+}
+REFERENCE: Final = "#/components/schemas/{model}"
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """One application's parts."""
+
+    services: Services
+    writer: Writer
+    gate: Gate
+    shelves: Shelves
+    inbox: Inbox
+    metrics: Metrics
+
+
+def _rooms(request: Request) -> Rooms:
+    rooms = request.app.state.rooms
+    assert isinstance(rooms, Rooms)  # noqa: S101 - application.py puts it there
+    return rooms
+
+
+InRooms = Annotated[Rooms, Depends(_rooms)]
+
+
+def body_of(model: type[BaseModel], *, many: bool = False, required: bool = True) -> JSON:
+    """The documentation of a JSON body, as `openapi_extra` takes it."""
+    schema: JSON = model.model_json_schema(ref_template=REFERENCE)
+    shown = {"type": "array", "items": schema} if many else schema
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": shown}}}}

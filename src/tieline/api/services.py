@@ -1,0 +1,55 @@
+"""What the API works with; the composition root fills it in."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from tieline.core.clock import now
+from tieline.core.secret import Secret
+from tieline.integrations.base import Registry
+from tieline.store.database import Database
+from tieline.store.listener import Listener
+from tieline.store.seal import SecretBox
+
+
+class ReadLog(Protocol):
+    """Reads an activity's log, from whatever process writes it."""
+
+    def __call__(
+        self, activity_id: str, *, start_at: int, max_items: int, max_delay: float | None
+    ) -> AsyncIterator[bytes]:
+        """Whole lines of JSON from item `start_at` (0-based) on, sealed once the activity reads complete.
+
+        Ends after `max_items` lines (0: no limit) or `max_delay` seconds without the end of the log (None or 0: no
+        limit; negative: what there is at once).
+        """
+        ...
+
+
+Check = Callable[[], Awaitable[str]]
+
+
+def _permit(_url: str) -> None:
+    """Permit every URL."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """`token_keys` are those of `TIELINE_SECRET_KEY`, the first one first.
+
+    `check_url` raises `EgressRefused` for a URL that Tieline may not call. `checks` are asked by `/readyz`, by
+    name: each answers with a word or two, or raises `Unavailable` saying what is wrong.
+    """
+
+    db: Database
+    box: SecretBox = field(repr=False)
+    registry: Registry
+    listener: Listener
+    read_log: ReadLog
+    public_url: str
+    token_keys: Sequence[Secret] = field(repr=False)
+    reconcile_seconds: float = 300
+    check_url: Callable[[str], None] = _permit
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    now: Callable[[], datetime] = now

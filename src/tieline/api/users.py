@@ -1,0 +1,172 @@
+"""Users, their API tokens, and who has access to which project."""
+
+import secrets
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tieline.api.bodies import Body, ListBody, parse
+from tieline.api.documents import render_api_token, render_grant, render_user
+from tieline.api.gate import Admin, AnyCaller, Caller, Operator, Viewer, known_id
+from tieline.api.inputs import AccessGrant, AccessPatch, APITokenCreate, UserCreate
+from tieline.api.outputs import APITokenCreated, APITokenDocument, Plain, User, UserAccess, UserAccessList
+from tieline.api.responses import JSONResponse, tagged
+from tieline.api.rooms import InRooms, body_of
+from tieline.core.documents import Account, APIToken
+from tieline.core.errors import Conflict, Invalid, NotFound
+from tieline.core.ids import new_id
+from tieline.core.secret import Secret
+from tieline.store import accounts
+
+router = APIRouter()
+
+_TOKEN_BYTES: Final = 32
+_NO_USER: Final = "User not found"
+_NO_TOKEN: Final = "API token not found"  # noqa: S105 - a sentence
+_NO_ACCESS: Final = "User access not found"
+_ACCESS: Final = "/projects/{project_id}/user-access"
+_OK: Final = {"status": "OK", "code": 200}
+
+
+def _self_or_operator(caller: Caller, user_id: str) -> str:
+    """The id of a user that the caller may act for; other people's accounts answer like missing ones."""
+    wanted = caller.id if user_id == "me" else known_id(user_id, _NO_USER)
+    if wanted != caller.id and not caller.account.is_operator:
+        raise NotFound(_NO_USER)
+    return wanted
+
+
+@router.get("/users", response_model=list[User], tags=["Users"])
+async def list_users(request: Request, _operator: Operator, rooms: InRooms) -> Response:
+    """Every user of the server; for operators."""
+    async with rooms.services.db.connection() as conn:
+        found = await accounts.load_all(conn)
+    return tagged(request, [render_user(each) for each in found])
+
+
+@router.post("/users", status_code=201, response_model=User, openapi_extra=body_of(UserCreate), tags=["Users"])
+async def create_user(_operator: Operator, rooms: InRooms, body: Body) -> Response:
+    """Create a user, who then needs an API token and access to projects; for operators."""
+    given = parse(UserCreate, body)
+    account = Account(id=new_id(), created_at=rooms.services.now(), **given.model_dump())
+    async with rooms.services.db.transaction() as conn:
+        await accounts.create(conn, account)
+    return JSONResponse(render_user(account), status_code=HTTPStatus.CREATED)
+
+
+@router.get("/users/{user_id}", response_model=User, tags=["Users"])
+async def get_user(request: Request, caller: AnyCaller, rooms: InRooms, user_id: str) -> Response:
+    """One user; `me` is the caller."""
+    async with rooms.services.db.connection() as conn:
+        account = await accounts.get(conn, _self_or_operator(caller, user_id))
+    return tagged(request, render_user(account))
+
+
+@router.get("/users/{user_id}/api-tokens", response_model=list[APITokenDocument], tags=["API Tokens"])
+async def list_api_tokens(request: Request, caller: AnyCaller, rooms: InRooms, user_id: str) -> Response:
+    """A user's API tokens, without their values."""
+    async with rooms.services.db.connection() as conn:
+        account = await accounts.get(conn, _self_or_operator(caller, user_id))
+        found = await accounts.load_tokens(conn, account.id)
+    return tagged(request, [render_api_token(each) for each in found])
+
+
+@router.post(
+    "/users/{user_id}/api-tokens",
+    status_code=201,
+    response_model=APITokenCreated,
+    openapi_extra=body_of(APITokenCreate),
+    tags=["API Tokens"],
+)
+async def create_api_token(caller: AnyCaller, rooms: InRooms, user_id: str, body: Body) -> Response:
+    """Create an API token; its value is shown in this answer and never again."""
+    given = parse(APITokenCreate, body)
+    moment = rooms.services.now()
+    if given.expires_at is not None and given.expires_at <= moment:
+        raise Invalid({"expires_at": "This must be a moment to come."})
+    value = Secret(secrets.token_urlsafe(_TOKEN_BYTES))
+    async with rooms.services.db.transaction() as conn:
+        account = await accounts.get(conn, _self_or_operator(caller, user_id))
+        token = APIToken(new_id(), account.id, given.name, moment, given.expires_at, None)
+        await accounts.create_token(conn, token, value)
+    document = {**render_api_token(token), "token": value.reveal()}
+    return JSONResponse(document, status_code=HTTPStatus.CREATED, headers={"Cache-Control": "no-store"})
+
+
+@router.get("/users/{user_id}/api-tokens/{token_id}", response_model=APITokenDocument, tags=["API Tokens"])
+async def get_api_token(request: Request, caller: AnyCaller, rooms: InRooms, user_id: str, token_id: str) -> Response:
+    """One API token, without its value."""
+    owner = _self_or_operator(caller, user_id)
+    async with rooms.services.db.connection() as conn:
+        token = await accounts.get_token(conn, owner, known_id(token_id, _NO_TOKEN))
+    return tagged(request, render_api_token(token))
+
+
+@router.delete("/users/{user_id}/api-tokens/{token_id}", response_model=Plain, tags=["API Tokens"])
+async def delete_api_token(caller: AnyCaller, rooms: InRooms, user_id: str, token_id: str) -> Response:
+    """Revoke an API token, and with it every access token that was made from it."""
+    owner = _self_or_operator(caller, user_id)
+    async with rooms.services.db.transaction() as conn:
+        await accounts.remove_token(conn, owner, known_id(token_id, _NO_TOKEN))
+    rooms.gate.forget_token(token_id)
+    return JSONResponse(_OK)
+
+
+@router.get(_ACCESS, response_model=UserAccessList, tags=["User Access"])
+async def list_user_access(request: Request, access: Admin, rooms: InRooms) -> Response:
+    """Who may see the project."""
+    async with rooms.services.db.connection() as conn:
+        found = await accounts.load_grants(conn, access.project_id)
+    links = {"self": {"href": f"/projects/{access.project_id}/user-access"}}
+    return tagged(request, {"items": [render_grant(each) for each in found], "_links": links})
+
+
+@router.post(_ACCESS, response_model=Plain, openapi_extra=body_of(AccessGrant, many=True), tags=["User Access"])
+async def grant_user_access(access: Admin, rooms: InRooms, body: ListBody) -> Response:
+    """Give users access to the project; all of them, or none when one cannot have it."""
+    given = [parse(AccessGrant, each if isinstance(each, dict) else {}) for each in body]
+    if not given:
+        raise Invalid({"body": "Name at least one user."})
+    async with rooms.services.db.transaction() as conn:
+        for each in given:
+            user = known_id(each.user_id, _NO_USER)
+            if not await accounts.grant(conn, access.project_id, user, each.permissions[0]):
+                raise Conflict(f"The user {user} has access already; change it with PATCH.")
+    for each in given:
+        rooms.gate.forget_account(each.user_id)
+    return JSONResponse(_OK)
+
+
+@router.get(_ACCESS + "/{user_id}", response_model=UserAccess, tags=["User Access"])
+async def get_user_access(request: Request, access: Viewer, rooms: InRooms, user_id: str) -> Response:
+    """One user's access; everybody may see their own."""
+    user = access.caller.id if user_id == "me" else known_id(user_id, _NO_ACCESS)
+    if user != access.caller.id and not access.is_admin:
+        raise NotFound(_NO_ACCESS)
+    async with rooms.services.db.connection() as conn:
+        grant = await accounts.get_grant(conn, access.project_id, user)
+    return tagged(request, render_grant(grant))
+
+
+@router.patch(_ACCESS + "/{user_id}", response_model=Plain, openapi_extra=body_of(AccessPatch), tags=["User Access"])
+async def patch_user_access(access: Admin, rooms: InRooms, user_id: str, body: Body) -> Response:
+    """Give a user another role."""
+    given = parse(AccessPatch, body)
+    async with rooms.services.db.transaction() as conn:
+        user = known_id(user_id, _NO_ACCESS)
+        await accounts.change_grant(conn, access.project_id, user, given.permissions[0])
+    rooms.gate.forget_account(user)
+    return JSONResponse(_OK)
+
+
+@router.delete(_ACCESS + "/{user_id}", response_model=Plain, tags=["User Access"])
+async def delete_user_access(access: Admin, rooms: InRooms, user_id: str) -> Response:
+    """Take a user's access away."""
+    async with rooms.services.db.transaction() as conn:
+        user = known_id(user_id, _NO_ACCESS)
+        await accounts.revoke(conn, access.project_id, user)
+    rooms.gate.forget_account(user)
+    return JSONResponse(_OK)

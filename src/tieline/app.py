@@ -1,0 +1,372 @@
+"""The composition root: the only module that knows every room, and the integration types there are."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import structlog
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+import tieline
+from tieline.activities.environment import EnvironmentActivities, Workshop
+from tieline.activities.runner import Runner
+from tieline.activities.signals import Signals
+from tieline.activities.statuses import BuildStatuses
+from tieline.activities.stream import LogStream
+from tieline.api.application import create_app
+from tieline.api.documents import Writer
+from tieline.api.services import Services
+from tieline.core.documents import Activity
+from tieline.core.errors import Unavailable
+from tieline.core.ports import Deployer, Toolbox
+from tieline.core.redact import Redactor
+from tieline.deploy.command import CommandDeployer, Limits
+from tieline.deploy.document import render_order
+from tieline.deploy.none import NoDeployer
+from tieline.dispatch.sender import Sender
+from tieline.engine.worker import Engine
+from tieline.git.mirror import Repositories
+from tieline.git.version import git_version
+from tieline.integrations import ALL
+from tieline.integrations.base import Registry
+from tieline.net.client import GuardedClient
+from tieline.net.egress import Policy
+from tieline.net.resolve import resolve_pinned
+from tieline.settings import Settings, load_settings, load_type_settings
+from tieline.store import accounts, due, integrations
+from tieline.store.database import Database
+from tieline.store.embedded import EmbeddedServer
+from tieline.store.listener import Listener
+from tieline.store.migrate import migrate as migrate_database
+from tieline.store.rates import PostgresLimiter
+from tieline.store.seal import SecretBox
+from tieline.store.secrets import reseal
+from tieline.sync.handlers import SourceWork
+from tieline.sync.reconcile import Surroundings
+
+log = structlog.get_logger()
+
+TRIM_SECONDS: Final = 600.0
+REVIVE_SECONDS: Final = 1.0
+GRACEFUL_HTTP_SECONDS: Final = 2
+
+
+def read_settings() -> Settings:
+    """The settings of the environment. Raises `Invalid` with a sentence for each that is wrong."""
+    return load_settings(setting for kind in ALL for setting in kind.settings)
+
+
+def serve(settings: Settings, *, worker: bool = True) -> None:
+    """Run the API, and the worker beside it, until SIGTERM or SIGINT."""
+    _configure_logs(settings)
+    with _postgres(settings) as postgres:
+        migrate_database(postgres.dsn)
+        uvloop.run(_serve(settings, postgres, worker=worker))
+
+
+def work(settings: Settings) -> None:
+    """Run a worker alone, until SIGTERM or SIGINT."""
+    _configure_logs(settings)
+    with _postgres(settings) as postgres:
+        migrate_database(postgres.dsn)
+        uvloop.run(_work(settings, postgres))
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database to this version."""
+    with _postgres(settings) as postgres:
+        migrate_database(postgres.dsn)
+
+
+@dataclass
+class _Postgres:
+    """Where the database is, and the server of it that is ours, if it is."""
+
+    dsn: str
+    embedded: EmbeddedServer | None = None
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it started with this process, so that no other worker can be alive on it."""
+        return self.embedded is not None and self.embedded.is_owner
+
+    async def keep_alive(self) -> None:
+        """Start the embedded server again should it ever end by itself."""
+        while self.is_fresh and self.embedded is not None:
+            await asyncio.sleep(REVIVE_SECONDS)
+            self.embedded.revive()
+
+
+@contextlib.contextmanager
+def _postgres(settings: Settings) -> Iterator[_Postgres]:
+    if dsn := settings.database_url.get_secret_value():
+        yield _Postgres(dsn)
+        return
+    embedded = EmbeddedServer(settings.data.absolute())
+    embedded.start()
+    try:
+        yield _Postgres(embedded.dsn, embedded)
+    finally:
+        embedded.stop()
+
+
+@dataclass
+class House:
+    """Every room, joined."""
+
+    settings: Settings
+    db: Database
+    box: SecretBox = field(repr=False)
+    listener: Listener
+    http: GuardedClient
+    policy: Policy
+    registry: Registry
+    repositories: Repositories
+    signals: Signals
+
+    def services(self) -> Services:
+        """What the API works with."""
+        return Services(
+            db=self.db,
+            box=self.box,
+            registry=self.registry,
+            listener=self.listener,
+            read_log=LogStream(self.db, self.signals).read,
+            public_url=self.settings.base_url,
+            token_keys=self.settings.keys(),
+            check_url=self.policy.check_url,
+            checks={"git": git_version},
+        )
+
+    def engine(self, dsn: str) -> Engine:
+        """The worker with everything it can be woken for."""
+        sources = SourceWork(self._surroundings())
+        runner = self._runner(sources)
+        sender = Sender(self.db, self.registry, self.box)
+        handlers = {
+            "run_activity": runner.run,
+            "read_hooks": sources.read_hooks,
+            "probe": sources.probe,
+            "remove_integration": sources.remove_integration,
+            "send_deliveries": sender.send_deliveries,
+        }
+        return Engine(dsn, handlers, self._sweep, concurrency=self.settings.worker_concurrency)
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            db=self.db,
+            box=self.box,
+            registry=self.registry,
+            repositories=self.repositories,
+            hook_url=Writer(self.settings.base_url, self.registry).hook_url,
+            reconcile_seconds=self.settings.reconcile_seconds,
+        )
+
+    def _runner(self, sources: SourceWork) -> Runner:
+        workshop = Workshop(
+            db=self.db,
+            box=self.box,
+            repositories=self.repositories,
+            deployer=_deployer(self.settings),
+            write_order=render_order,
+            trees=self.settings.data.absolute() / "trees",
+        )
+        handlers = {**EnvironmentActivities(workshop).handlers(), **sources.activity_handlers()}
+        statuses = BuildStatuses(self.registry, self.box, self.settings.base_url)
+        return Runner(self.db, self.signals, handlers, self._redactor_of, statuses.announce)
+
+    async def _redactor_of(self, activity: Activity) -> Redactor:
+        """Masks every secret of the project's integrations, whichever of them the activity meets."""
+        async with self.db.connection() as conn:
+            known = await integrations.load_all(conn, self.box, activity.project_id)
+        return Redactor(secret for each in known for secret in each.secrets.values())
+
+    async def _sweep(self) -> None:
+        async with self.db.transaction() as conn:
+            await due.wake_due(conn)
+
+    async def keep_trimming(self) -> None:
+        """Forget what is kept only for a while, a little at a time."""
+        while True:
+            await asyncio.sleep(TRIM_SECONDS)
+            try:
+                async with self.db.transaction() as conn:
+                    await due.trim(conn)
+            except Unavailable as error:
+                log.warning("trim.failed", error=str(error))
+
+
+@asynccontextmanager
+async def open_house(settings: Settings, dsn: str) -> AsyncIterator[House]:
+    """Open the database, the listener and the way out; close them at the end."""
+    async with AsyncExitStack() as stack:
+        db = await stack.enter_async_context(Database(dsn))
+        box = SecretBox(settings.keys())
+        listener = Listener(dsn)
+        signals = Signals(listener)
+        await listener.start()
+        stack.push_async_callback(listener.close)
+        policy = Policy(settings.networks)
+        http = GuardedClient(policy, f"Tieline/{tieline.__version__}")
+        stack.push_async_callback(http.close)
+        type_settings = load_type_settings(setting for kind in ALL for setting in kind.settings)
+        yield House(
+            settings=settings,
+            db=db,
+            box=box,
+            listener=listener,
+            http=http,
+            policy=policy,
+            registry=Registry(ALL, Toolbox(http, PostgresLimiter(db), type_settings)),
+            repositories=Repositories(settings.data.absolute() / "repositories", partial(resolve_pinned, policy), http),
+            signals=signals,
+        )
+
+
+async def _serve(settings: Settings, postgres: _Postgres, *, worker: bool) -> None:
+    stop = _stop_signal()
+    async with open_house(settings, postgres.dsn) as house, _background(house, postgres):
+        is_new = await _prepare(house)
+        engine = house.engine(postgres.dsn)
+        if worker:
+            await engine.start(alone=postgres.is_fresh)
+        server = _HTTPServer(settings, create_app(house.services()))
+        serving = asyncio.create_task(server.serve(), name="http")
+        await _until_started(server, serving)
+        _announce(settings, is_new=is_new)
+        await _first(asyncio.create_task(stop.wait()), serving)
+        server.should_exit = True
+        # Requests and jobs end side by side, so that both together keep within the ten seconds of a stop.
+        await asyncio.gather(serving, engine.stop())
+
+
+async def _work(settings: Settings, postgres: _Postgres) -> None:
+    stop = _stop_signal()
+    async with open_house(settings, postgres.dsn) as house, _background(house, postgres):
+        await _prepare(house)
+        engine = house.engine(postgres.dsn)
+        await engine.start(alone=postgres.is_fresh)
+        print("Tieline works. Stop it with Ctrl-C.", flush=True)  # noqa: T201 - the operator's terminal
+        await stop.wait()
+        await engine.stop()
+
+
+async def _prepare(house: House) -> bool:
+    """The first administrator, and secrets under the current key; whether the token was made just now."""
+    token, is_new = house.settings.first_token()
+    async with house.db.transaction() as conn:
+        await accounts.ensure_operator(conn, token)
+    if resealed := await reseal(house.db, house.box):
+        log.info("secrets.resealed", count=resealed)
+    return is_new
+
+
+@asynccontextmanager
+async def _background(house: House, postgres: _Postgres) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(house.keep_trimming()), asyncio.create_task(postgres.keep_alive())]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _HTTPServer(uvicorn.Server):
+    """uvicorn without its own view of signals: they stop the worker too, so they are handled here."""
+
+    def __init__(self, settings: Settings, app: ASGIApp) -> None:
+        host, port = settings.host_and_port
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                http="httptools",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                timeout_graceful_shutdown=GRACEFUL_HTTP_SECONDS,
+            )
+        )
+        self._bound = _bind(host, port)
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().serve(sockets or [self._bound])
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise Unavailable(f"{host}:{port} cannot be listened on: {error.strerror}. Set TIELINE_LISTEN.") from error
+
+
+async def _until_started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    while not server.started:
+        if serving.done():
+            await serving
+            raise Unavailable("The HTTP server ended before it had started.")
+        await asyncio.sleep(0.005)
+
+
+async def _first(*tasks: asyncio.Task[object] | asyncio.Task[None]) -> None:
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _announce(settings: Settings, *, is_new: bool) -> None:
+    lines = [f"Tieline {tieline.__version__} is ready at {settings.base_url}"]
+    if is_new:
+        token, _ = settings.first_token()
+        lines.append(f"Your administrator's token, shown this once, kept in {settings.data / 'admin-token'}:")
+        lines.append(token.reveal())
+    print("\n".join(lines), flush=True)  # noqa: T201 - the operator's terminal
+
+
+def _deployer(settings: Settings) -> Deployer:
+    command = settings.deploy_command
+    if command is None:
+        return NoDeployer()
+    return CommandDeployer(
+        command.absolute(), settings.data.absolute() / "runs", Limits(seconds=settings.deploy_seconds)
+    )
+
+
+def _configure_logs(settings: Settings) -> None:
+    """Events as one line of JSON each on standard error."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr, format="%(name)s: %(message)s")
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

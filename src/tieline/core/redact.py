@@ -1,0 +1,59 @@
+"""Keep secrets and the credentials of URLs out of text that people read."""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import quote, quote_plus, urlsplit
+
+from tieline.core.secret import MASK, Secret
+
+SHORTEST: Final = 4
+_USERINFO: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s'\"<>]*@")
+_AUTHORIZATION: Final = re.compile(r"(?i)\b((?:proxy-)?authorization\s*[:=]\s*)\S[^\r\n]*")
+
+
+class Redactor:
+    """Masks known secrets, also where they are percent-encoded or in JSON, and the userinfo of any URL.
+
+    Secrets shorter than four characters are left alone: masking them would garble ordinary words.
+    """
+
+    def __init__(self, secrets: Iterable[Secret | str] = ()) -> None:
+        plain = (each.reveal() if isinstance(each, Secret) else each for each in secrets)
+        spelled = {form for value in plain if len(value) >= SHORTEST for form in _spellings(value)}
+        # The longest first, so that a secret that contains another one is masked whole.
+        alternatives = "|".join(re.escape(form) for form in sorted(spelled, key=len, reverse=True))
+        self._known = re.compile(alternatives) if alternatives else None
+
+    def text(self, text: str) -> str:
+        """The text with every secret replaced by `********`."""
+        masked = self._known.sub(MASK, text) if self._known else text
+        masked = _USERINFO.sub(rf"\g<1>{MASK}@", masked)
+        return _AUTHORIZATION.sub(rf"\g<1>{MASK}", masked)
+
+    def __repr__(self) -> str:
+        return "Redactor()"
+
+
+def _spellings(value: str) -> set[str]:
+    return {value, quote(value, safe=""), quote(value), quote_plus(value), json.dumps(value)[1:-1]}
+
+
+def redact_url(url: str) -> str:
+    """A URL fit for messages: no userinfo, no query, no fragment; `(malformed URL)` when it cannot be read."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "(malformed URL)"
+    query = "?" + MASK if parts.query else ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{query}"
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port alone: some services carry their secret in the path."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "(malformed URL)"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -1,0 +1,173 @@
+"""Documents as the Upsun API writes them, without `_links`: those are the API's to add.
+
+Every key of the vendor's schemas is present. What its clients cannot bear as null is never null.
+"""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from tieline.core.clock import iso
+from tieline.core.documents import JSON, Activity, Deployment, Environment, Integration, Project
+
+_OPEN_ACCESS: Final[JSON] = {"is_enabled": True, "addresses": [], "basic_auth": {}}
+
+
+def render_activity(activity: Activity, log_url: str) -> JSON:
+    """An activity. `log_url` is where its log streams; the `log` property itself is only a pointer there."""
+    document: JSON = {
+        "id": activity.id,
+        "created_at": iso(activity.created_at),
+        "updated_at": iso(activity.updated_at),
+        "type": activity.type,
+        "parameters": activity.parameters,
+        "project": activity.project_id,
+        "environments": [activity.environment_id] if activity.environment_id else [],
+        "state": activity.state,
+        "result": activity.result,
+        "failure_reason": activity.failure_reason,
+        "started_at": iso(activity.started_at),
+        "completed_at": iso(activity.completed_at),
+        "cancelled_at": iso(activity.cancelled_at),
+        "expires_at": iso(activity.expires_at),
+        "completion_percent": activity.completion_percent,
+        "timings": dict(activity.timings),
+        "log": f"The log is streamed at {log_url}",
+        "payload": activity.payload,
+        "description": activity.description,
+        "text": activity.text,
+        "commands": list(activity.commands),
+    }
+    if activity.integration_id:
+        document["integration"] = activity.integration_id
+    return document
+
+
+def render_environment(environment: Environment, project: Project) -> JSON:
+    """An environment of `project`."""
+    return {
+        "id": environment.id,
+        "created_at": iso(environment.created_at),
+        "updated_at": iso(environment.updated_at),
+        "name": environment.name,
+        "machine_name": environment.machine_name,
+        "title": environment.title,
+        "attributes": dict(environment.attributes),
+        "type": environment.type,
+        "parent": environment.parent,
+        "default_domain": None,
+        "has_domains": False,
+        "clone_parent_on_create": environment.clone_parent_on_create,
+        "deployment_target": "local",
+        "is_pr": environment.is_pull,
+        "has_remote": environment.has_remote,
+        "status": environment.status,
+        "http_access": {**_OPEN_ACCESS, **environment.http_access},
+        "enable_smtp": environment.enable_smtp,
+        "restrict_robots": environment.restrict_robots,
+        "edge_hostname": f"{environment.machine_name}-{project.id}.{project.region}",
+        "deployment_state": render_deployment_state(environment.deployment),
+        "sizing": None,
+        "resources_overrides": {},
+        "max_instance_count": None,
+        "last_active_at": iso(environment.last_active_at),
+        "last_backup_at": None,
+        "project": environment.project_id,
+        "is_main": environment.is_main,
+        "is_dirty": environment.has_pending_activity,
+        "has_staged_activities": False,
+        "can_rolling_deploy": False,
+        "supports_rolling_deployments": False,
+        "has_code": environment.head_commit is not None,
+        "head_commit": environment.head_commit,
+        "merge_info": {"commits_ahead": None, "commits_behind": None, "parent_ref": None},
+        "has_deployment": environment.deployment is not None,
+        "supports_restrict_robots": False,
+    }
+
+
+def render_deployment_state(deployment: Deployment | None) -> JSON | None:
+    """The outcome of the last deployment that succeeded; None before there is one."""
+    if deployment is None:
+        return None
+    return {
+        "last_state_update_successful": True,
+        "last_deployment_successful": True,
+        "last_deployment_failure_reason": None,
+        "last_deployment_commands": [],
+        "last_deployment_at": iso(deployment.deployed_at),
+        "last_autoscale_up_at": None,
+        "last_autoscale_down_at": None,
+        "last_maintenance_at": None,
+        "crons": {"enabled": False, "status": "sleeping"},
+    }
+
+
+def render_deployment(deployment: Deployment) -> JSON:
+    """A deployment as activities and deployers see it."""
+    return {
+        "commit": deployment.commit,
+        "urls": list(deployment.urls),
+        "deployed_at": iso(deployment.deployed_at),
+    }
+
+
+def render_project(project: Project, public_url: str) -> JSON:
+    """A project. `public_url` is the root under which clients reach this server."""
+    host = urlsplit(public_url).hostname or "localhost"
+    return {
+        **render_project_fields(project),
+        "namespace": None,
+        "organization": None,
+        "status": {"code": "provisioned", "message": "ok"},
+        # Clients need the shape of an SSH remote; Tieline itself serves no Git.
+        "repository": {"url": f"{project.id}@git.{host}:{project.id}.git", "client_ssh_key": None},
+        "default_domain": None,
+        "subscription": render_subscription(project, public_url),
+        "maintenance": None,
+    }
+
+
+def render_project_fields(project: Project) -> JSON:
+    """What is the project's own; activity payloads carry just this."""
+    return {
+        "id": project.id,
+        "created_at": iso(project.created_at),
+        "updated_at": iso(project.updated_at),
+        "attributes": dict(project.attributes),
+        "title": project.title,
+        "description": project.description,
+        "owner": project.owner,
+        "default_branch": project.default_branch,
+        "timezone": project.timezone,
+        "region": project.region,
+    }
+
+
+def render_subscription(project: Project, public_url: str) -> JSON:
+    """The vendor's billing facts, with limits that never get in the way."""
+    unlimited = {"legacy_development": False, "max_cpu": None, "max_memory": None, "max_environments": None}
+    return {
+        "license_uri": f"{public_url.rstrip('/')}/licenses/{project.id}",
+        "plan": "development",
+        "environments": 10_000,
+        "storage": 5120,
+        "included_users": 1,
+        "subscription_management_uri": "",
+        "restricted": False,
+        "suspended": False,
+        "user_licenses": 1,
+        "resources": {"container_profiles": False, "production": unlimited, "development": unlimited},
+        "resource_validation_url": "",
+        "image_types": {"only": [], "exclude": []},
+    }
+
+
+def render_integration_fields(integration: Integration) -> JSON:
+    """An integration as activity payloads carry it: its readable fields, never a secret."""
+    return {
+        "id": integration.id,
+        "created_at": iso(integration.created_at),
+        "updated_at": iso(integration.updated_at),
+        "type": integration.type,
+        **integration.config,
+    }

@@ -1,0 +1,1 @@
+"""Deployers: what turns an environment into something that runs."""

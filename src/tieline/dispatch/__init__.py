@@ -1,0 +1,1 @@
+"""Sends what must reach somebody outside, and tries again."""

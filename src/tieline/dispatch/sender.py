@@ -1,0 +1,91 @@
+"""Sends the deliveries of one integration. The handler of the task `send_deliveries`."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from tieline.core.clock import now
+from tieline.core.errors import RemoteError
+from tieline.core.remote import BuildStatus
+from tieline.dispatch.retry import GiveUp, plan_retry
+from tieline.integrations.base import Registry, StatusReporter
+from tieline.store import deliveries, integrations
+from tieline.store.database import Database
+from tieline.store.deliveries import Delivery
+from tieline.store.seal import SecretBox
+
+log = structlog.get_logger()
+
+AT_ONCE: Final = 4
+_BATCH: Final = 50
+
+
+class Sender:
+    """Tells the outside what happened, in order for each thing it happened to."""
+
+    def __init__(self, db: Database, registry: Registry, box: SecretBox) -> None:
+        self._db = db
+        self._registry = registry
+        self._box = box
+
+    async def send_deliveries(self, integration_id: str) -> None:
+        """Send everything that is due; what fails is tried again later or given up."""
+        while batch := await self._take(integration_id):
+            reporter = await self._reporter(integration_id)
+            if reporter is None:
+                await self._give_up(batch, "The integration takes no build statuses any more.")
+                continue
+            turn = asyncio.Semaphore(AT_ONCE)
+            async with asyncio.TaskGroup() as group:
+                for delivery in batch:
+                    group.create_task(self._send(delivery, reporter, turn))
+
+    async def _take(self, integration_id: str) -> list[Delivery]:
+        async with self._db.transaction() as conn:
+            return await deliveries.due(conn, integration_id, _BATCH)
+
+    async def _reporter(self, integration_id: str) -> StatusReporter | None:
+        async with self._db.connection() as conn:
+            integration = await integrations.find_any(conn, self._box, integration_id)
+        if integration is None or integration.deleted_at is not None or integration.type not in self._registry:
+            return None
+        return self._registry.status_reporter(integration)
+
+    async def _give_up(self, batch: Sequence[Delivery], reason: str) -> None:
+        async with self._db.transaction() as conn:
+            for delivery in batch:
+                await deliveries.failed(conn, delivery, reason)
+
+    async def _send(self, delivery: Delivery, reporter: StatusReporter, turn: asyncio.Semaphore) -> None:
+        async with turn:
+            try:
+                await reporter.report(BuildStatus(**delivery.payload))
+            except RemoteError as error:
+                await self._failed(delivery, error)
+            except asyncio.CancelledError:
+                await asyncio.shield(self._give_back(delivery))
+                raise
+            else:
+                await self._delivered(delivery)
+
+    async def _delivered(self, delivery: Delivery) -> None:
+        async with self._db.connection() as conn:
+            await deliveries.delivered(conn, delivery)
+        log.info("delivery.sent", delivery=delivery.id, integration=delivery.integration_id)
+
+    async def _failed(self, delivery: Delivery, error: RemoteError) -> None:
+        verdict = plan_retry(error, delivery.attempts, now())
+        async with self._db.connection() as conn:
+            if isinstance(verdict, GiveUp):
+                await deliveries.failed(conn, delivery, str(error))
+            else:
+                await deliveries.retry_at(conn, delivery, verdict.at, str(error), counted=verdict.counted)
+        given_up = isinstance(verdict, GiveUp)
+        log.warning("delivery.failed", delivery=delivery.id, attempt=delivery.attempts, given_up=given_up)
+
+    async def _give_back(self, delivery: Delivery) -> None:
+        """The worker stops in the middle: whether it arrived is unknown, and statuses may be sent twice."""
+        async with self._db.connection() as conn:
+            await deliveries.retry_at(conn, delivery, now(), "The worker stopped.", counted=False)

@@ -1,0 +1,181 @@
+"""Run git: a closed environment, a time limit, caps on output, and nothing left running.
+
+Configuration travels in `GIT_CONFIG_*` variables and never in argv, which every user of a machine can read.
+"""
+
+import asyncio
+import os
+import resource
+import signal
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from tieline.core.errors import GitFailed
+from tieline.core.redact import Redactor
+from tieline.git.failures import explain
+
+MEGABYTE: Final = 1024 * 1024
+LARGEST_FILE: Final = 16 * 1024 * MEGABYTE
+_ERROR_BYTES: Final = 64 * 1024
+_GRACE_SECONDS: Final = 2.0
+_PASSED_ON: Final = ("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
+
+_ENVIRONMENT: Final = {
+    "HOME": "/nonexistent",
+    "XDG_CONFIG_HOME": "/nonexistent",
+    "LC_ALL": "C",
+    "TZ": "UTC",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_LFS_SKIP_SMUDGE": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_ADVICE": "0",
+}
+
+BASE_CONFIG: Final[Mapping[str, str]] = {
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.attributesFile": "/dev/null",
+    "core.excludesFile": "/dev/null",
+    "core.askPass": "",
+    "core.sshCommand": "false",
+    "core.quotePath": "false",
+    "credential.helper": "",
+    "gc.auto": "0",
+    "gc.autoDetach": "false",
+    "maintenance.auto": "false",
+    "safe.bareRepository": "explicit",
+    "submodule.recurse": "false",
+    "i18n.logOutputEncoding": "UTF-8",
+    "log.showSignature": "false",
+    "protocol.allow": "never",
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """One run of git. `lock` is a file descriptor that its children keep open, so that a lock outlives us."""
+
+    arguments: tuple[str, ...]
+    stdin: bytes = field(default=b"", repr=False)
+    config: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    redactor: Redactor = field(default_factory=Redactor)
+    seconds: float = 60.0
+    max_bytes: int = 64 * MEGABYTE
+    lock: int | None = None
+    niceness: int = 0
+
+
+async def run(command: Command) -> bytes:
+    """What git printed. Raises `GitFailed`, or the `RemoteError` that its complaint amounts to."""
+    status, output, complaint = await run_for_status(command)
+    if status != 0:
+        raise explain(command.arguments[0], status, complaint)
+    return output
+
+
+async def run_for_status(command: Command) -> tuple[int, bytes, str]:
+    """Exit status, output and redacted complaint. Raises `GitFailed` on the time limit or too much output."""
+    async with _started(command) as process:
+        try:
+            async with asyncio.timeout(command.seconds):
+                output, errors = await _converse(process, command)
+                status = await process.wait()
+        except TimeoutError as error:
+            raise GitFailed(f"git {command.arguments[0]} took longer than {command.seconds:g} s.") from error
+    return status, output, command.redactor.text(errors.decode(errors="replace")).strip()
+
+
+@asynccontextmanager
+async def _started(command: Command) -> AsyncIterator[Process]:
+    """A running git in its own process group, none of which is left when the block is."""
+    process = await asyncio.create_subprocess_exec(
+        "git",
+        *command.arguments,
+        stdin=PIPE if command.stdin else DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+        env=environment_of(command),
+        cwd="/",
+        start_new_session=True,
+        pass_fds=() if command.lock is None else (command.lock,),
+    )
+    try:
+        _restrain(process.pid, command.niceness)
+        yield process
+    except BaseException:
+        # git may be gone already while its git-remote-http still runs, so the group is ended in any case.
+        await asyncio.shield(_end(process))
+        raise
+
+
+def environment_of(command: Command) -> dict[str, str]:
+    """The whole environment of the process; nothing else of ours is passed on."""
+    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    config = {**BASE_CONFIG, **command.config}
+    variables = {"GIT_CONFIG_COUNT": str(len(config))}
+    for number, (key, value) in enumerate(config.items()):
+        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return {"PATH": os.defpath, **kept, **_ENVIRONMENT, **variables, **command.environment}
+
+
+def _restrain(pid: int, niceness: int) -> None:
+    """Bound the size of a file it writes (an endless pack), and its priority. It may have ended already."""
+    with suppress(ProcessLookupError):
+        if hasattr(resource, "prlimit"):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
+        if niceness:
+            os.setpriority(os.PRIO_PGRP, pid, niceness)
+
+
+async def _converse(process: Process, command: Command) -> tuple[bytes, bytes]:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_feed(process, command.stdin))
+        output = group.create_task(_read(process.stdout, command.max_bytes))
+        errors = group.create_task(_read(process.stderr, _ERROR_BYTES))
+    kept, is_cut = output.result()
+    if is_cut:
+        raise GitFailed(f"git {command.arguments[0]} printed more than {command.max_bytes} bytes.")
+    return kept, errors.result()[0]
+
+
+async def _feed(process: Process, data: bytes) -> None:
+    if process.stdin is None:
+        return
+    # git may end, with a complaint that says why, before it has read everything.
+    with suppress(BrokenPipeError, ConnectionResetError):
+        process.stdin.write(data)
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+async def _read(stream: asyncio.StreamReader | None, max_bytes: int) -> tuple[bytes, bool]:
+    """The first `max_bytes`, and whether there was more; the rest is read and dropped, so that git can end."""
+    kept = bytearray()
+    is_cut = False
+    while stream is not None and (chunk := await stream.read(64 * 1024)):
+        is_cut = is_cut or len(kept) + len(chunk) > max_bytes
+        kept += chunk[: max_bytes - len(kept)]
+    return bytes(kept), is_cut
+
+
+async def _end(process: Process) -> None:
+    """Ask the whole group to end, so that git removes its lock files; then make it."""
+    _signal_group(process.pid, signal.SIGTERM)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_GRACE_SECONDS):
+            await process.wait()
+    _signal_group(process.pid, signal.SIGKILL)
+    await process.wait()
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    # The group is empty once all of it has ended; macOS then says EPERM.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)

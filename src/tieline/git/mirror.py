@@ -1,0 +1,297 @@
+"""A project's repository: what the host has, staged, and what the project's own branches point at.
+
+Remote branches are fetched to `refs/sync/<integration>/heads/*`, hidden from everybody; `move` then changes
+the project's own refs, all at once. Every method may be called at any time from any process.
+"""
+
+import asyncio
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from tieline.core.documents import Commit
+from tieline.core.errors import Conflict, GitFailed, NotFound, RemoteBroken, RemoteNotFound
+from tieline.core.http import HTTPClient
+from tieline.git.advertisement import RemoteRefs
+from tieline.git.command import Command, run, run_for_status
+from tieline.git.failures import explain, is_vanished_object
+from tieline.git.history import LOG_FORMAT, parse_log
+from tieline.git.listing import fetch_refs
+from tieline.git.refs import (
+    HEADS,
+    REF_FORMAT,
+    RefUpdate,
+    checked_sha,
+    in_the_way,
+    is_sha,
+    parse_refs,
+    remote_branch,
+    render_refspecs,
+    render_transactions,
+    staged_heads,
+    staging,
+)
+from tieline.git.remote import Remote
+from tieline.git.storage import create, locked
+
+Resolve = Callable[[str, int], Awaitable[str]]
+
+FETCH_SECONDS: Final = 1800.0
+MAINTENANCE_SECONDS: Final = 3600.0
+MANY_REFS: Final = 500
+_ABBREVIATION: Final = re.compile(r"[0-9a-f]{4,40}\Z")
+_PROJECT: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+_FETCH: Final = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--stdin")
+
+
+class Repositories:
+    """All repositories of this installation, one per project, below one folder.
+
+    `resolve` gives one checked address for a host and port; git connects to that address and no other.
+    """
+
+    def __init__(self, root: Path, resolve: Resolve, http: HTTPClient) -> None:
+        self._root = root.absolute()
+        self._resolve = resolve
+        self._http = http
+        self._open: dict[str, Mirror] = {}
+
+    def open(self, project_id: str) -> "Mirror":
+        """The project's repository, which is made when it is first used."""
+        if project_id not in self._open:
+            self._open[project_id] = Mirror(self._path(project_id), self._resolve, self._http)
+        return self._open[project_id]
+
+    async def remove(self, project_id: str) -> None:
+        """Delete the project's repository. Idempotent."""
+        path = self._path(project_id)
+        if path.exists():
+            async with locked(path):
+                await asyncio.to_thread(shutil.rmtree, path)
+        path.with_suffix(".lock").unlink(missing_ok=True)
+        self._open.pop(project_id, None)
+
+    def _path(self, project_id: str) -> Path:
+        if not _PROJECT.match(project_id):
+            raise NotFound(f"{project_id!r} is not the id of a project.")
+        return self._root / f"{project_id}.git"
+
+
+class Mirror:
+    """One project's repository. Writers wait for each other; readers do not wait."""
+
+    def __init__(self, path: Path, resolve: Resolve, http: HTTPClient) -> None:
+        self.path = path
+        self._resolve = resolve
+        self._http = http
+        self._turn = asyncio.Lock()
+
+    async def list_remote(self, remote: Remote) -> RemoteRefs:
+        """Every branch at the host, by one request; see `git.listing.fetch_refs` for the errors.
+
+        No branches at all is no error here: only the caller can know whether the repository may be empty.
+        """
+        return await fetch_refs(self._http, remote)
+
+    async def fetch(self, remote: Remote, integration_id: str, heads: Mapping[str, str]) -> dict[str, str]:
+        """Bring these branches (name -> commit) into staging, as far as they differ; gives all that is staged.
+
+        Staged branches that cannot exist beside them (`feature` beside `feature/one`) are dropped, which
+        their presence proves gone. A branch that moved meanwhile is staged where it is now.
+        """
+        async with self._held() as lock:
+            staged = await self.staged(integration_id)
+            wanted = {name: sha for name, sha in heads.items() if staged.get(name) != sha}
+            if not wanted:
+                return staged
+            gone = in_the_way(staged, wanted)
+            await self._drop(staged_heads(integration_id), {name: staged[name] for name in gone}, lock)
+            is_exact = await self._fetch_heads(remote, integration_id, wanted, lock)
+            await self._pack_refs_after(len(wanted), lock)
+        if is_exact:
+            return {name: sha for name, sha in staged.items() if name not in gone} | wanted
+        return await self.staged(integration_id)
+
+    async def fetch_ref(self, remote: Remote, source_branch: str, into: str) -> str:
+        """Bring one branch of a remote, which may be a fork, into a full ref of ours; gives its commit.
+
+        Raises `RemoteNotFound` when the branch is gone.
+        """
+        refspec = f"+{remote_branch(source_branch)}:{into}\n"
+        async with self._held() as lock:
+            await self._fetch(remote, refspec.encode(), lock)
+        sha = (await self.refs(into)).get(into)
+        if sha is None:
+            raise RemoteNotFound(f"The branch {source_branch!r} is gone at the Git host.")
+        return sha
+
+    async def staged(self, integration_id: str) -> dict[str, str]:
+        """The remote's branches as last fetched, by name."""
+        prefix = staged_heads(integration_id)
+        return parse_refs(await self._read("for-each-ref", REF_FORMAT, prefix), prefix)
+
+    async def heads(self) -> dict[str, str]:
+        """The project's own branches, by name."""
+        return parse_refs(await self._read("for-each-ref", REF_FORMAT, HEADS), HEADS)
+
+    async def refs(self, prefix: str) -> dict[str, str]:
+        """All refs at or below a full prefix, by full name."""
+        return parse_refs(await self._read("for-each-ref", REF_FORMAT, prefix), "")
+
+    async def drop_staged(self, integration_id: str, names: Collection[str]) -> None:
+        """Forget staged branches; names that are not staged are ignored."""
+        async with self._held() as lock:
+            staged = await self.staged(integration_id)
+            doomed = {name: staged[name] for name in names if name in staged}
+            await self._drop(staged_heads(integration_id), doomed, lock)
+
+    async def drop_staging(self, integration_id: str) -> None:
+        """Forget everything that was fetched for an integration."""
+        async with self._held() as lock:
+            await self._drop("", await self.refs(staging(integration_id)), lock)
+
+    async def move(self, updates: Iterable[RefUpdate]) -> None:
+        """Create, move and delete refs together. Raises `Conflict`, and changes nothing, when an old value is wrong."""
+        wanted = list(updates)
+        if not wanted:
+            return
+        async with self._held() as lock:
+            await self._update_refs(wanted, lock)
+            await self._pack_refs_after(len(wanted), lock)
+
+    async def set_head(self, branch: str) -> None:
+        """Make a branch the one that a clone of the project's repository checks out."""
+        async with self._held() as lock:
+            await self._write(lock, "symbolic-ref", "HEAD", HEADS + branch)
+
+    async def resolve(self, abbreviation: str) -> str | None:
+        """The full hash of the one commit that begins so; None when there is none, or more than one."""
+        if not _ABBREVIATION.match(abbreviation):
+            return None
+        found = await self._read("rev-parse", f"--disambiguate={abbreviation}")
+        kinds = await self._read("cat-file", "--batch-check", stdin=found) if found else b""
+        commits = [line.split()[0].decode() for line in kinds.splitlines() if line.split()[1:2] == [b"commit"]]
+        return commits[0] if len(commits) == 1 else None
+
+    async def has(self, sha: str) -> bool:
+        """Whether this commit is here; takes full hashes only."""
+        if not is_sha(sha):
+            return False
+        answer = await self._read("cat-file", "--batch-check", stdin=f"{sha}\n".encode())
+        return answer.split()[1:2] == [b"commit"]
+
+    async def commits(self, old: str | None, new: str, limit: int = 20) -> tuple[tuple[Commit, ...], int]:
+        """The newest commits that `new` has and `old` has not, newest first, and how many there are.
+
+        Without `old`, or when it is no longer here, all of `new`'s history counts.
+        """
+        known = old is not None and await self.has(old)
+        since = (f"^{old}",) if known else ()
+        log, count = await asyncio.gather(
+            self._read("log", LOG_FORMAT, f"--max-count={limit}", checked_sha(new), *since, "--"),
+            self._read("rev-list", "--count", checked_sha(new), *since, "--"),
+        )
+        return parse_log(log), int(count)
+
+    async def checkout(self, sha: str, into: Path) -> None:
+        """Write a commit's tree, byte for byte, to a folder that is empty or not there yet.
+
+        No hook, filter or LFS download runs; symbolic links stay links; submodules are empty folders.
+        """
+        tree = f"{checked_sha(sha)}^{{tree}}"
+        work_tree = _empty_folder(into)
+        with tempfile.TemporaryDirectory(prefix="tieline-index-") as folder:
+            places = {"GIT_INDEX_FILE": f"{folder}/index", "GIT_WORK_TREE": work_tree}
+            config = {"core.bare": "false", "core.symlinks": "true", "index.version": "2"}
+            arguments = ("read-tree", "--reset", "-u", "--no-recurse-submodules", tree)
+            await self._run(Command(arguments, config=config, environment=places, seconds=FETCH_SECONDS))
+
+    async def maintain(self) -> None:
+        """Pack refs and objects and write the commit-graph, at low priority. Writers wait meanwhile."""
+        async with self._held() as lock:
+            for arguments in (
+                ("pack-refs", "--all"),
+                ("gc", "--auto", "--quiet"),
+                ("commit-graph", "write", "--reachable", "--split", "--no-progress"),
+            ):
+                config = {"gc.auto": "6700"}
+                await self._run(Command(arguments, config=config, seconds=MAINTENANCE_SECONDS, lock=lock, niceness=15))
+
+    async def _fetch_heads(self, remote: Remote, integration_id: str, wanted: Mapping[str, str], lock: int) -> bool:
+        """True when exactly the wanted commits came; otherwise the branches are staged where they are now."""
+        try:
+            await self._fetch(remote, render_refspecs(wanted, integration_id, by_name=False), lock)
+        except (GitFailed, RemoteBroken) as error:
+            if not is_vanished_object(error):
+                raise
+            # A forced push came between the listing and now, or the host serves no commits by hash.
+            await self._fetch(remote, render_refspecs(wanted, integration_id, by_name=True), lock)
+            return False
+        return True
+
+    async def _fetch(self, remote: Remote, refspecs: bytes, lock: int) -> None:
+        command = Command(
+            (*_FETCH, "--", remote.url),
+            stdin=refspecs,
+            config=remote.config(await self._resolve(remote.host, remote.port)),
+            redactor=remote.redactor(),
+            seconds=FETCH_SECONDS,
+            lock=lock,
+        )
+        await self._run(command)
+
+    async def _pack_refs_after(self, changes: int, lock: int) -> None:
+        """A file for each of thousands of refs makes every later listing slow, so a first fetch packs them."""
+        if changes >= MANY_REFS:
+            await self._write(lock, "pack-refs", "--all")
+
+    async def _drop(self, prefix: str, doomed: Mapping[str, str], lock: int) -> None:
+        await self._update_refs([RefUpdate(prefix + name, sha, None) for name, sha in doomed.items()], lock)
+
+    async def _update_refs(self, updates: list[RefUpdate], lock: int) -> None:
+        if not updates:
+            return
+        arguments = ("update-ref", "--no-deref", "--stdin", "-z")
+        status, _, complaint = await self._status(Command(arguments, stdin=render_transactions(updates), lock=lock))
+        if "cannot lock ref" in complaint:
+            raise Conflict(f"A branch is not where it was expected, so nothing was moved: {complaint[:500]}")
+        if status != 0:
+            raise explain("update-ref", status, complaint)
+
+    @asynccontextmanager
+    async def _held(self) -> AsyncIterator[int]:
+        await self._ensure()
+        async with self._turn, locked(self.path) as lock:
+            yield lock
+
+    async def _ensure(self) -> None:
+        if not (self.path / "HEAD").exists():
+            await create(self.path)
+
+    async def _read(self, *arguments: str, stdin: bytes = b"") -> bytes:
+        await self._ensure()
+        return await self._run(Command(arguments, stdin=stdin))
+
+    async def _write(self, lock: int, *arguments: str) -> None:
+        await self._run(Command(arguments, lock=lock))
+
+    async def _run(self, command: Command) -> bytes:
+        return await run(self._here(command))
+
+    async def _status(self, command: Command) -> tuple[int, bytes, str]:
+        return await run_for_status(self._here(command))
+
+    def _here(self, command: Command) -> Command:
+        return replace(command, environment={"GIT_DIR": str(self.path), **command.environment})
+
+
+def _empty_folder(path: Path) -> str:
+    path.mkdir(parents=True, exist_ok=True)
+    if any(path.iterdir()):
+        raise GitFailed("The folder to check out to is not empty.")
+    return str(path.absolute())

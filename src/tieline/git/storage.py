@@ -1,0 +1,103 @@
+"""Repositories on disk: how one is made, locked among processes, and cleaned after a crash."""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from tieline.core.errors import Unavailable
+from tieline.git.command import Command, run
+
+_CONFIG: Final = """\
+[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbare = true
+\tlogAllRefUpdates = false
+\tcommitGraph = true
+[transfer]
+\thideRefs = refs/sync
+[gc]
+\tauto = 0
+\twriteCommitGraph = true
+[receive]
+\tdenyDeletes = false
+"""
+# A deployer gets the bytes that were committed: no line ending is changed and no filter runs.
+_ATTRIBUTES: Final = "* -text -eol -ident -filter -working-tree-encoding\n"
+_POLL_SECONDS: Final = 0.05
+LOCK_SECONDS: Final = 1800.0
+
+
+async def create(path: Path) -> None:
+    """Make an empty bare repository appear whole or not at all; one that is there is kept."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=path.parent))
+    try:
+        arguments = ("init", "--quiet", "--bare", "--template=", "--initial-branch=main", "--", str(fresh))
+        await run(Command(arguments))
+        (fresh / "config").write_text(_CONFIG)
+        (fresh / "info").mkdir(exist_ok=True)
+        (fresh / "info" / "attributes").write_text(_ATTRIBUTES)
+        _put_in_place(fresh, path)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _put_in_place(fresh: Path, path: Path) -> None:
+    try:
+        fresh.rename(path)
+    except OSError:
+        # Another process was first; a folder that is not empty cannot be replaced.
+        if not (path / "HEAD").exists():
+            raise
+
+
+@asynccontextmanager
+async def locked(path: Path, seconds: float = LOCK_SECONDS) -> AsyncIterator[int]:
+    """Hold the repository alone, among all processes of this machine; gives the descriptor for git to inherit.
+
+    While git runs it holds the lock too, so a killed Tieline whose git still writes keeps others out. Whoever
+    finds the mark of a holder that did not end well removes what it left behind. Raises `Unavailable`.
+    """
+    descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        await _acquire(descriptor, path, seconds)
+        if os.fstat(descriptor).st_size:
+            await asyncio.to_thread(remove_leftovers, path)
+        os.pwrite(descriptor, b"held\n", 0)
+        yield descriptor
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+async def _acquire(descriptor: int, path: Path, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            while not _try_lock(descriptor):  # noqa: ASYNC110 -- only the kernel knows when another process lets go
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError as error:
+        raise Unavailable(f"The repository {path.stem} is in use by another process for too long.") from error
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the lock files and half-written packs of a git that was killed. Only while the repository is held."""
+    for lock in path.rglob("*.lock"):
+        lock.unlink(missing_ok=True)
+    # Only here: a branch may well be called tmp_something.
+    for half in (path / "objects").rglob("tmp_*"):
+        half.unlink(missing_ok=True)

@@ -1,0 +1,147 @@
+"""Access tokens for Bitbucket Cloud: from an OAuth2 consumer, or from the installation of a Connect add-on."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+import orjson
+
+from tieline.core.documents import Integration
+from tieline.core.errors import CredentialsRefused, RemoteBroken, RemoteRejected
+from tieline.core.http import HTTPClient, Request, Response
+from tieline.core.secret import Secret
+
+RENEW_AT: Final = 0.8
+_JWT_SECONDS: Final = 180
+_SERVER_ERROR: Final = 500
+
+
+@dataclass(frozen=True)
+class _Held:
+    token: Secret
+    until: float
+
+
+class Authenticator:
+    """Access tokens of one integration, shared with every other that uses the same credentials.
+
+    `cache` lives as long as the process; its keys are hashes of credentials. Tokens are used until 80 % of the
+    time that Bitbucket gave them, and asked for once however many want one.
+    """
+
+    def __init__(self, integration: Integration, http: HTTPClient, endpoint: str, cache: dict[str, Any]) -> None:
+        self._http = http
+        self._endpoint = endpoint
+        self._cache = cache
+        self._request = _consumer(integration, endpoint) or _addon(integration, endpoint)
+        self.identity = _identity(integration, endpoint)
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether the integration has no credentials at all: public repositories can be read like that."""
+        return self._request is None
+
+    async def token(self, *, refused: Secret | None = None) -> Secret | None:
+        """A token to use now, not the one that was `refused`. Raises `CredentialsRefused`."""
+        if self._request is None:
+            return None
+        key = f"bitbucket token {self.identity}"
+        async with self._cache.setdefault(f"{key} lock", asyncio.Lock()):
+            held: _Held | None = self._cache.get(key)
+            if held is None or held.until <= time.monotonic() or held.token == refused:
+                held = await self._fetch(self._request)
+                self._cache[key] = held
+            return held.token
+
+    async def _fetch(self, make: Callable[[], Request]) -> _Held:
+        response = await self._http.send(make())
+        _check(response)
+        document = response.json()
+        token = document.get("access_token") if isinstance(document, dict) else None
+        seconds = document.get("expires_in", 3600) if isinstance(document, dict) else None
+        if not isinstance(token, str) or not token or not isinstance(seconds, int | float):
+            raise RemoteBroken("Bitbucket's token endpoint gave no access token.")
+        return _Held(Secret(token), time.monotonic() + max(seconds, 1) * RENEW_AT)
+
+
+def _check(response: Response) -> None:
+    if response.status >= _SERVER_ERROR:
+        raise RemoteBroken(f"Bitbucket's token endpoint answered {response.status}.")
+    if response.status in (400, 401, 403):
+        raise CredentialsRefused(
+            "Bitbucket refused the credentials. Check key and secret of the OAuth consumer, and that it is private"
+            " and has a callback URL.",
+            401,
+        )
+    if response.status != 200:  # noqa: PLR2004
+        raise RemoteRejected(f"Bitbucket's token endpoint answered {response.status}.", response.status)
+
+
+def _identity(integration: Integration, endpoint: str) -> str:
+    """A hash of the credentials: it names their budget and their token, and tells nothing of them."""
+    parts = [endpoint, *(f"{name}={secret.reveal()}" for name, secret in sorted(integration.secrets.items()))]
+    parts += [str(integration.config.get(name)) for name in ("app_credentials", "addon_credentials")]
+    relevant = [part for part in parts if not part.startswith("hook=")]
+    return hashlib.sha256("\0".join(relevant).encode()).hexdigest()[:32]
+
+
+def _form(endpoint: str, authorization: str, grant: str) -> Request:
+    return Request(
+        "POST",
+        endpoint,
+        {"authorization": authorization, "content-type": "application/x-www-form-urlencoded"},
+        urlencode({"grant_type": grant}).encode(),
+    )
+
+
+def _consumer(integration: Integration, endpoint: str) -> Callable[[], Request] | None:
+    credentials = integration.config.get("app_credentials")
+    secret = integration.secrets.get("app_credentials.secret")
+    if not credentials or secret is None:
+        return None
+    pair = base64.b64encode(f"{credentials['key']}:{secret.reveal()}".encode()).decode()
+    return lambda: _form(endpoint, f"Basic {pair}", "client_credentials")
+
+
+def _addon(integration: Integration, endpoint: str) -> Callable[[], Request] | None:
+    credentials = integration.config.get("addon_credentials")
+    secret = integration.secrets.get("addon_credentials.shared_secret")
+    if not credentials or secret is None:
+        return None
+
+    def make() -> Request:
+        claims = {
+            "iss": credentials["addon_key"],
+            "sub": credentials["client_key"],
+            "iat": int(time.time()),
+            "exp": int(time.time()) + _JWT_SECONDS,
+            "qsh": query_string_hash("POST", endpoint),
+        }
+        return _form(endpoint, f"JWT {encode_jwt(claims, secret)}", "urn:bitbucket:oauth2:jwt")
+
+    return make
+
+
+def encode_jwt(claims: dict[str, object], secret: Secret) -> str:
+    """A JSON Web Token signed with HS256, as Connect asks for it."""
+    signed = f"{_b64(orjson.dumps({'typ': 'JWT', 'alg': 'HS256'}))}.{_b64(orjson.dumps(claims))}"
+    signature = hmac.new(secret.reveal().encode(), signed.encode(), hashlib.sha256).digest()
+    return f"{signed}.{_b64(signature)}"
+
+
+def query_string_hash(method: str, url: str) -> str:
+    """Connect's `qsh`: it ties a token to the method, path and query of one request."""
+    parts = urlsplit(url)
+    pairs = sorted(pair for pair in parts.query.split("&") if pair)
+    canonical = f"{method}&{quote(parts.path, safe='/~')}&{'&'.join(pairs)}"
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -1,0 +1,165 @@
+"""REST requests to Bitbucket Cloud: authentication, limits, paging, and errors in our words."""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+import orjson
+
+from tieline.core.clock import now
+from tieline.core.documents import Integration
+from tieline.core.errors import (
+    CredentialsRefused,
+    RateLimited,
+    RemoteBroken,
+    RemoteMoved,
+    RemoteNotFound,
+    RemoteRejected,
+)
+from tieline.core.http import Request, Response
+from tieline.core.ports import Toolbox
+from tieline.core.secret import Secret
+from tieline.integrations.bitbucket.auth import Authenticator
+
+API: Final = "TIELINE_BITBUCKET_API"
+OAUTH: Final = "TIELINE_BITBUCKET_OAUTH"
+REQUESTS_PER_HOUR: Final = 1000  # of one credential on /2.0/repositories
+PAGE_LENGTH: Final = 50  # more is a 400, whatever the documentation says
+MOST_PAGES: Final = 2000
+_FIRST_BLOCK_SECONDS: Final = 30.0
+_LONGEST_BLOCK_SECONDS: Final = 900.0
+
+
+class BitbucketClient:
+    """Speaks to one repository with one integration's credentials."""
+
+    def __init__(self, integration: Integration, toolbox: Toolbox) -> None:
+        self.api = toolbox.settings[API].rstrip("/")
+        self.oauth = toolbox.settings[OAUTH]
+        self.repository = str(integration.config["repository"])
+        self.auth = Authenticator(integration, toolbox.http, self.oauth, toolbox.cache)
+        self._tools = toolbox
+
+    def url(self, *path: str, repository: str | None = None, query: Mapping[str, str] | None = None) -> str:
+        """The address of something below the repository (or another one)."""
+        parts = ["repositories", *(repository or self.repository).split("/"), *path]
+        address = f"{self.api}/{'/'.join(quote(part, safe='') for part in parts)}"
+        return f"{address}?{urlencode(query)}" if query else address
+
+    async def get(self, url: str) -> dict[str, Any]:
+        """A JSON object. Raises `RemoteError`s only."""
+        return _as_object(await self.send("GET", url))
+
+    async def send(self, method: str, url: str, body: Mapping[str, object] | None = None) -> Response:
+        """An answer of 2xx; a token that is refused is renewed once."""
+        token = await self.auth.token()
+        response = await self._attempt(method, url, body, token)
+        if response.status == 401 and token is not None:  # noqa: PLR2004
+            response = await self._attempt(method, url, body, await self.auth.token(refused=token))
+        await self._check(response, url)
+        return response
+
+    async def pages(self, url: str) -> AsyncIterator[tuple[list[dict[str, Any]], dict[str, Any]]]:
+        """The values of each page with the page itself. `next` is opaque, and must stay at this API."""
+        seen: set[str] = set()
+        following: str | None = url
+        while following is not None:
+            if following in seen or len(seen) >= MOST_PAGES:
+                raise RemoteBroken("Bitbucket's pages do not come to an end.")
+            seen.add(following)
+            page = await self.get(following)
+            yield _values(page), page
+            following = self._next(page)
+
+    def _next(self, page: dict[str, Any]) -> str | None:
+        following = page.get("next")
+        if following is None:
+            return None
+        if not isinstance(following, str) or not self.is_ours(following):
+            raise RemoteBroken("Bitbucket's next page is at another address; the token is not sent there.")
+        return following
+
+    def is_ours(self, url: str) -> bool:
+        """Whether a URL is below the API that these credentials are for."""
+        try:
+            given, root = urlsplit(url), urlsplit(self.api)
+            same = (given.scheme, given.hostname, given.port) == (root.scheme, root.hostname, root.port)
+        except ValueError:
+            return False
+        return same and given.username is None and given.path.startswith(root.path.rstrip("/") + "/")
+
+    async def _attempt(
+        self, method: str, url: str, body: Mapping[str, object] | None, token: Secret | None
+    ) -> Response:
+        await self._tools.limiter.take(self.auth.identity, REQUESTS_PER_HOUR)
+        headers = {"accept": "application/json"}
+        if token is not None:
+            headers["authorization"] = f"Bearer {token.reveal()}"
+        if body is not None:
+            headers["content-type"] = "application/json"
+        return await self._tools.http.send(Request(method, url, headers, None if body is None else orjson.dumps(body)))
+
+    async def _check(self, response: Response, url: str) -> None:
+        if response.status == 429:  # noqa: PLR2004
+            await self._back_off(response)
+        self._tools.cache.pop(self._block_key(), None)
+        raise_for_status(response, urlsplit(url).path)
+
+    async def _back_off(self, response: Response) -> None:
+        """Bitbucket says no word about when to come back: within a minute at first, later and later then."""
+        key = self._block_key()
+        seconds = min(self._tools.cache.get(key, 0.0) * 2 or _FIRST_BLOCK_SECONDS, _LONGEST_BLOCK_SECONDS)
+        self._tools.cache[key] = seconds
+        seconds = _retry_after(response) or seconds
+        await self._tools.limiter.block(self.auth.identity, seconds)
+        raise RateLimited("Bitbucket's request limit is used up.", now() + timedelta(seconds=seconds))
+
+    def _block_key(self) -> str:
+        return f"bitbucket backoff {self.auth.identity}"
+
+
+def _retry_after(response: Response) -> float | None:
+    """Seconds, at most an hour; consumers have not been seen to get any, but a proxy may give some."""
+    given = response.headers.get("retry-after", "")
+    return min(max(float(given), 1.0), 3600.0) if given.isascii() and given.isdecimal() else None
+
+
+def raise_for_status(response: Response, what: str) -> None:
+    """Raise the error that says who must act; silent for 2xx."""
+    status = response.status
+    if 200 <= status < 300:  # noqa: PLR2004
+        return
+    said = _message(response)
+    if 300 <= status < 400:  # noqa: PLR2004
+        raise RemoteMoved(f"Bitbucket moved {what} elsewhere ({status}).", response.headers.get("location"))
+    if status in (401, 403):
+        raise CredentialsRefused(f"Bitbucket refused access to {what} ({status}){said}.", status)
+    if status in (404, 410):
+        raise RemoteNotFound(f"Bitbucket has no {what}, or hides it from these credentials{said}.")
+    if status >= 500:  # noqa: PLR2004
+        raise RemoteBroken(f"Bitbucket answered {status} for {what}.")
+    raise RemoteRejected(f"Bitbucket did not accept the request for {what} ({status}){said}.", status)
+
+
+def _message(response: Response) -> str:
+    """What Bitbucket says about an error, cut short; empty when it says nothing we can read."""
+    with contextlib.suppress(orjson.JSONDecodeError, AttributeError, TypeError):
+        said = orjson.loads(response.body)["error"]["message"]
+        return f": {' '.join(str(said).split())[:200]}" if said else ""
+    return ""
+
+
+def _as_object(response: Response) -> dict[str, Any]:
+    document = response.json()
+    if not isinstance(document, dict):
+        raise RemoteBroken("Bitbucket answered with something other than an object.")
+    return document
+
+
+def _values(page: dict[str, Any]) -> list[dict[str, Any]]:
+    values = page.get("values")
+    if not isinstance(values, list) or not all(isinstance(each, dict) for each in values):
+        raise RemoteBroken("A page of Bitbucket's has no list of values.")
+    return values

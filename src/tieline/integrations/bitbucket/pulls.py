@@ -1,0 +1,68 @@
+"""A pull request of Bitbucket Cloud in our words. Pure."""
+
+from typing import Any, Final, Literal
+
+from tieline.core.errors import RemoteBroken
+from tieline.core.remote import PullRequest
+
+_STATES: Final[dict[str, Literal["open", "merged", "declined"]]] = {
+    "OPEN": "open",
+    "MERGED": "merged",
+    "DECLINED": "declined",
+    "SUPERSEDED": "declined",
+}
+
+
+def parse_pull(document: dict[str, Any], repository: str) -> PullRequest:
+    """One pull request of `repository`.
+
+    Source repository, branch and commit are null once the fork or the branch is gone; `head` is abbreviated to 12
+    characters. Raises `RemoteBroken` for what is no pull request.
+    """
+    number, state = document.get("id"), _STATES.get(str(document.get("state")))
+    if not isinstance(number, int) or isinstance(number, bool) or state is None:
+        raise RemoteBroken("Bitbucket answered with something other than a pull request.")
+    source, destination = _side(document.get("source")), _side(document.get("destination"))
+    return PullRequest(
+        number=number,
+        title=str(document.get("title") or ""),
+        state=state,
+        source_branch=source.branch,
+        source_repository=source.full_name,
+        target_branch=destination.branch,
+        head=source.commit,
+        is_fork=_is_fork(source, destination, repository),
+        is_draft=document.get("draft") is True,
+        url=_text(document, "links", "html", "href") or "",
+        author=_text(document, "author", "display_name") or "",
+    )
+
+
+class _Side:
+    """One end of a pull request."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.branch = _text(document, "branch", "name")
+        self.commit = _text(document, "commit", "hash")
+        self.full_name = _text(document, "repository", "full_name")
+        self.uuid = _text(document, "repository", "uuid")
+
+
+def _side(value: Any) -> _Side:
+    return _Side(value if isinstance(value, dict) else {})
+
+
+def _is_fork(source: _Side, destination: _Side, repository: str) -> bool:
+    """By id where both have one: names change, and their case does not count. A source that is gone is no one's."""
+    if source.uuid is not None and destination.uuid is not None:
+        return source.uuid != destination.uuid
+    if source.full_name is None:
+        return True
+    return source.full_name.casefold() != (destination.full_name or repository).casefold()
+
+
+def _text(document: dict[str, Any], *path: str) -> str | None:
+    found: Any = document
+    for part in path:
+        found = found.get(part) if isinstance(found, dict) else None
+    return found if isinstance(found, str) and found else None

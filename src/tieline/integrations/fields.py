@@ -1,0 +1,275 @@
+"""One class per type declares its fields; everything else about them is derived here.
+
+A subclass of `IntegrationFields` is what a client may send on creation. Marks say what may not be read back
+(`WriteOnly`) or not be sent (`ReadOnly`). Objects nest one level deep. Pure: no I/O.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Final, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from tieline.core.documents import JSON
+from tieline.core.errors import Invalid
+from tieline.core.secret import Secret
+
+MESSAGE: Final = "The integration is invalid."
+# Clients send whole documents back, so what they may not change is ignored.
+COMMON_READ_ONLY: Final = frozenset({"id", "created_at", "updated_at", "role", "project", "_links", "_embedded"})
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How a field differs from one that is both sent and read."""
+
+    name: str
+
+
+WRITE_ONLY: Final = Mark("write-only")
+READ_ONLY: Final = Mark("read-only")
+
+
+class Fields(BaseModel):
+    """An object of fields: strict about JSON types and about names."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+
+
+class IntegrationFields(Fields):
+    """The fields of one integration type, each with its type, default and a docstring that is its help."""
+
+    also_accepted: ClassVar[frozenset[str]] = frozenset()
+    """Fields that clients send although the vendor's document forbids them, and that mean nothing here."""
+
+    @classmethod
+    def normalise(cls, body: JSON) -> JSON:
+        """Spellings that clients use for the same thing, made one. Values may still be of any type."""
+        return body
+
+    @classmethod
+    def settle(cls, values: JSON) -> JSON:
+        """Fields that depend on others, brought in line after validation."""
+        return values
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Input that passed: readable fields, and secrets by dotted name (None: forget the stored one)."""
+
+    config: JSON
+    secrets: Mapping[str, Secret | None]
+    changed: bool = True
+
+
+def is_write_only(field: FieldInfo) -> bool:
+    """Whether the field is never read back."""
+    return WRITE_ONLY in field.metadata
+
+
+def is_read_only(field: FieldInfo) -> bool:
+    """Whether the field is Tieline's to set."""
+    return READ_ONLY in field.metadata
+
+
+def nested(field: FieldInfo) -> type[Fields] | None:
+    """The model of a field that is an object, nullable or not."""
+    for candidate in _alternatives(field.annotation):
+        if isinstance(candidate, type) and issubclass(candidate, Fields):
+            return candidate
+    return None
+
+
+def write_only_names(kind: type[Fields], prefix: str = "") -> Iterator[str]:
+    """The dotted names of a type's secrets."""
+    for name, field in kind.model_fields.items():
+        if is_write_only(field):
+            yield prefix + name
+        elif (inner := nested(field)) is not None:
+            yield from write_only_names(inner, f"{prefix}{name}.")
+
+
+def validate_create(kind: type[IntegrationFields], body: JSON) -> Accepted:
+    """What to store of a creation's body. Raises `Invalid` with one sentence per field."""
+    values = _validate(kind, _without_read_only(kind, body))
+    return Accepted(_readable(kind, values), dict(_secrets(kind, values)))
+
+
+def validate_patch(
+    kind: type[IntegrationFields], type_key: str, config: JSON, secrets: Mapping[str, Secret], body: JSON
+) -> Accepted:
+    """What to store after a partial change; `config` and `secrets` are what is stored now.
+
+    A secret that the body does not give stays, unless the object it belongs to is another one now.
+    """
+    if body.get("type", type_key) != type_key:
+        raise Invalid({"type": f"The type of an integration cannot be changed; it is {type_key!r}."}, MESSAGE)
+    given = kind.normalise(_without_read_only(kind, body))
+    values = _validate(kind, _merge(kind, config, secrets, given))
+    kept = dict(_secrets(kind, values))
+    forgotten = {name: None for name in write_only_names(kind) if name in secrets and name not in kept}
+    new_config = _readable(kind, values)
+    same = new_config == render_config(kind, config) and all(secrets.get(name) == each for name, each in kept.items())
+    return Accepted(new_config, {**kept, **forgotten}, changed=not same or bool(forgotten))
+
+
+def render_config(kind: type[IntegrationFields], config: JSON) -> JSON:
+    """The readable fields in their declared order; those stored before a field existed get its default."""
+    fields = kind.model_fields.items()
+    return {
+        name: config.get(name, field.get_default(call_default_factory=True))
+        for name, field in fields
+        if not is_write_only(field)
+    }
+
+
+def describe_error(kind: type[Fields], error: ErrorDetails, body: Any) -> tuple[str, str]:
+    """The dotted field and the sentence for one of Pydantic's errors. Never shows a secret's value."""
+    path = [str(part) for part in error["loc"]]
+    field, known = _field_at(kind, path)
+    secret = field is not None and is_write_only(field)
+    return ".".join(path), _sentence(error, _value_at(body, path), known, secret=secret)
+
+
+def _validate(kind: type[IntegrationFields], body: JSON) -> JSON:
+    normal = kind.normalise(body)
+    try:
+        values = kind.model_validate(normal).model_dump()
+    except ValidationError as errors:
+        raise Invalid(dict(describe_error(kind, each, normal) for each in errors.errors()), MESSAGE) from None
+    return kind.settle(values)
+
+
+def _without_read_only(kind: type[IntegrationFields], body: JSON) -> JSON:
+    own = {name for name, field in kind.model_fields.items() if is_read_only(field)}
+    ignored = COMMON_READ_ONLY | own | kind.also_accepted | {"type"}
+    return {name: value for name, value in body.items() if name not in ignored}
+
+
+def _merge(kind: type[IntegrationFields], config: JSON, secrets: Mapping[str, Secret], given: JSON) -> JSON:
+    merged: JSON = {}
+    for name, field in kind.model_fields.items():
+        if is_read_only(field):
+            continue
+        if name in given:
+            merged[name] = _keep_secrets(field, name, config.get(name), secrets, given[name])
+        elif is_write_only(field) and name in secrets:
+            merged[name] = secrets[name].reveal()
+        elif name in config:
+            merged[name] = _keep_secrets(field, name, config[name], secrets, config[name])
+    unknown = {name: value for name, value in given.items() if name not in kind.model_fields}
+    return merged | unknown
+
+
+def _keep_secrets(field: FieldInfo, name: str, stored: Any, secrets: Mapping[str, Secret], value: Any) -> Any:
+    """An object whose readable part is as stored keeps the secrets that were not given anew."""
+    inner = nested(field)
+    if inner is None or not isinstance(value, dict) or not isinstance(stored, dict):
+        return value
+    if any(value.get(part) != content for part, content in stored.items()):
+        return value
+    held = {part: secrets[f"{name}.{part}"].reveal() for part in write_only_names(inner) if f"{name}.{part}" in secrets}
+    return held | value
+
+
+def _readable(kind: type[Fields], values: JSON) -> JSON:
+    readable: JSON = {}
+    for name, field in kind.model_fields.items():
+        if is_write_only(field):
+            continue
+        inner, value = nested(field), values.get(name)
+        readable[name] = _readable(inner, value) if inner is not None and isinstance(value, dict) else value
+    return readable
+
+
+def _secrets(kind: type[Fields], values: JSON, prefix: str = "") -> Iterator[tuple[str, Secret]]:
+    for name, field in kind.model_fields.items():
+        value = values.get(name)
+        if is_write_only(field) and isinstance(value, str):
+            yield prefix + name, Secret(value)
+        elif (inner := nested(field)) is not None and isinstance(value, dict):
+            yield from _secrets(inner, value, f"{prefix}{name}.")
+
+
+def _field_at(kind: type[Fields], path: list[str]) -> tuple[FieldInfo | None, type[Fields]]:
+    """The declaration at a path, and the object that it is, or should have been, declared in."""
+    current: type[Fields] = kind
+    for part in path[:-1]:
+        field = current.model_fields.get(part)
+        inner = nested(field) if field is not None else None
+        if inner is None:
+            return field, current
+        current = inner
+    return current.model_fields.get(path[-1]) if path else None, current
+
+
+def _value_at(body: Any, path: list[str]) -> Any:
+    for part in path:
+        if not isinstance(body, Mapping):
+            return None
+        body = body.get(part)
+    return body
+
+
+_EXPECTED: Final = {
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+}
+
+
+def _sentence(error: ErrorDetails, found: Any, kind: type[Fields], *, secret: bool) -> str:
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            return "This field is required."
+        case "extra_forbidden":
+            return _unknown(str(error["loc"][-1]), kind)
+        case "literal_error" | "enum":
+            return f"Must be {context.get('expected', 'one of the allowed values')}, not {_show(found, secret=secret)}."
+        case "value_error":
+            return str(context.get("error", "This value is not valid."))
+        case known if known in _EXPECTED:
+            return f"Must be {_EXPECTED[known]}, not {_json_type(found)}."
+    return f"{error['msg'].replace('Input should', 'Must').replace('Must be', 'Must be', 1)}."
+
+
+def _unknown(name: str, kind: type[Fields]) -> str:
+    known = [each for each, field in kind.model_fields.items() if not is_read_only(field)]
+    near = difflib.get_close_matches(name, known, 1)
+    return f"There is no such field; did you mean {near[0]}?" if near else "There is no such field."
+
+
+def _show(found: Any, *, secret: bool) -> str:
+    plain = isinstance(found, str) and len(found) <= 40 and not secret  # noqa: PLR2004 - enough for a typing error
+    return repr(found) if plain else _json_type(found)
+
+
+def _json_type(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "a list"
+    return "an object"
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    if get_origin(annotation) is Annotated:
+        return _alternatives(get_args(annotation)[0])
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)

@@ -1,0 +1,81 @@
+"""The create, patch and read models of a type, derived from its fields, for the API's own description.
+
+Pure. What they describe is done by `fields`: these carry titles, defaults and help into OpenAPI.
+"""
+
+from datetime import datetime
+from functools import cache
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.fields import FieldInfo
+
+from tieline.integrations.base import IntegrationType
+from tieline.integrations.fields import Fields, IntegrationFields, is_read_only, is_write_only, nested
+
+_READ_CONFIG: Final = ConfigDict(extra="allow")
+
+
+@cache
+def model_to_create(kind: IntegrationType) -> type[BaseModel]:
+    """What a client sends to create an integration of this type."""
+    fields = {name: (field.annotation, field) for name, field in _writable(kind.fields)}
+    return _model(f"{_stem(kind)}Create", {**_type_of(kind), **fields}, kind.summary)
+
+
+@cache
+def model_to_patch(kind: IntegrationType) -> type[BaseModel]:
+    """What a client sends to change one: any part of it."""
+    fields = {name: (field.annotation, _optional(field)) for name, field in _writable(kind.fields)}
+    return _model(f"{_stem(kind)}Patch", fields, kind.summary)
+
+
+@cache
+def model_to_read(kind: IntegrationType) -> type[BaseModel]:
+    """What a client reads: never a secret."""
+    return _model(f"{_stem(kind)}Integration", {**_COMMON, **_type_of(kind), **_readable(kind.fields)}, kind.summary)
+
+
+def _stem(kind: IntegrationType) -> str:
+    return "".join(part.capitalize() for part in kind.key.replace(".", "_").split("_"))
+
+
+def _writable(fields: type[IntegrationFields]) -> list[tuple[str, FieldInfo]]:
+    return [(name, field) for name, field in fields.model_fields.items() if not is_read_only(field)]
+
+
+def _readable(fields: type[Fields]) -> dict[str, Any]:
+    return {
+        name: (_readable_type(field), Field(description=field.description))
+        for name, field in fields.model_fields.items()
+        if not is_write_only(field)
+    }
+
+
+def _readable_type(field: FieldInfo) -> Any:
+    inner = nested(field)
+    if inner is None:
+        return field.annotation
+    readable: Any = create_model(f"{inner.__name__}Read", __config__=_READ_CONFIG, **_readable(inner))
+    return readable | None if type(None) in getattr(field.annotation, "__args__", ()) else readable
+
+
+def _optional(field: FieldInfo) -> Any:
+    return Field(default=None, description=field.description)
+
+
+def _type_of(kind: IntegrationType) -> dict[str, Any]:
+    return {"type": (Literal[kind.key], Field(description="The type of the integration."))}
+
+
+def _model(name: str, fields: dict[str, Any], help_text: str) -> type[BaseModel]:
+    made: type[BaseModel] = create_model(name, __doc__=help_text, **fields)
+    return made
+
+
+_COMMON: Final[dict[str, Any]] = {
+    "id": (str, Field(description="The identifier of the integration.")),
+    "created_at": (datetime | None, Field(description="When it was created.")),
+    "updated_at": (datetime | None, Field(description="When it was last changed; null until then.")),
+    "role": (str, Field(description="Always empty; the vendor's clients expect it.")),
+}

@@ -1,0 +1,170 @@
+"""Every setting of the operator's: its default and one sentence.
+
+Integration types bring settings of their own (`IntegrationType.settings`); they are read by `type_settings`.
+"""
+
+import difflib
+import ipaddress
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from tieline.core.errors import Invalid
+from tieline.core.secret import Secret
+from tieline.integrations.base import Setting
+
+PREFIX: Final = "TIELINE_"
+# Read by the command line as a client of some server, not by the server.
+CLIENT_SETTINGS: Final = frozenset({"TIELINE_SERVER", "TIELINE_TOKEN", "TIELINE_PROJECT"})
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _listen(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdecimal() and int(port) < 65536):  # noqa: PLR2004
+        raise ValueError("must be address:port, e.g. 127.0.0.1:8420")
+    return value
+
+
+def _networks(value: str) -> str:
+    for part in _parts(value):
+        try:
+            ipaddress.ip_network(part)
+        except ValueError:
+            raise ValueError(f"{part!r} is no CIDR; write e.g. 10.1.0.0/16,fd00::/8") from None
+    return value
+
+
+def _deployer(value: str) -> str:
+    if value == "none":
+        return value
+    kind, _, path = value.partition(":")
+    if kind != "command" or not path:
+        raise ValueError("must be none or command:/path/to/executable")
+    if not os.access(path, os.X_OK) or not Path(path).is_file():
+        raise ValueError(f"{path} is not an executable file")
+    return value
+
+
+def _parts(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+class Settings(BaseSettings):
+    """Read from the environment once, at start. An unknown TIELINE_ variable refuses the start."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    listen: Annotated[str, AfterValidator(_listen)] = Field("127.0.0.1:8420", description="Address and port.")
+    public_url: str = Field("", description="How Git hosts and links reach it; `http://<listen>` when empty.")
+    data: Path = Field(Path("tieline-data"), description="Embedded database, repositories, keys.")
+    database_url: SecretStr = Field(SecretStr(""), description="PostgreSQL to use; embedded when empty.")
+    admin_token: SecretStr = Field(
+        SecretStr(""), description="API token of the first administrator; generated once when empty."
+    )
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="Encrypts secrets; a comma list, the first encrypts; generated once when empty."
+    )
+    egress_allow: Annotated[str, NoDecode, AfterValidator(_networks)] = Field(
+        "", description="CIDRs that outgoing traffic may reach besides public ones."
+    )
+    reconcile_seconds: Annotated[float, Field(gt=0)] = Field(300.0, description="Timer of the reconcile, in seconds.")
+    deployer: Annotated[str, AfterValidator(_deployer)] = Field(
+        "none", description="`none` or `command:/path/to/executable`."
+    )
+    deploy_seconds: Annotated[float, Field(gt=0)] = Field(
+        3600.0, description="Time limit of one action of the deployer, in seconds."
+    )
+    worker_concurrency: Annotated[int, Field(ge=1, le=100)] = Field(10, description="Jobs at once per worker process.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
+
+    @cached_property
+    def host_and_port(self) -> tuple[str, int]:
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @cached_property
+    def base_url(self) -> str:
+        """The public URL without a trailing slash."""
+        return (self.public_url or f"http://{self.listen}").rstrip("/")
+
+    @cached_property
+    def networks(self) -> tuple[Network, ...]:
+        """`egress_allow`, parsed."""
+        return tuple(ipaddress.ip_network(part) for part in _parts(self.egress_allow))
+
+    @cached_property
+    def deploy_command(self) -> Path | None:
+        """The executable of the `command` deployer; None for `none`."""
+        return None if self.deployer == "none" else Path(self.deployer.removeprefix("command:"))
+
+    def keys(self) -> tuple[Secret, ...]:
+        """The keys for secrets at rest; generated on first use."""
+        given = self.secret_key.get_secret_value() or _kept(self.data / "secret-key").reveal()
+        return tuple(Secret(part) for part in _parts(given))
+
+    def first_token(self) -> tuple[Secret, bool]:
+        """The first administrator's API token, and whether it was made just now."""
+        if given := self.admin_token.get_secret_value():
+            return Secret(given), False
+        path = self.data / "admin-token"
+        existed = path.exists()
+        return _kept(path), not existed
+
+
+def load_settings(type_settings: Iterable[Setting], environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of the environment. Raises `Invalid` with one sentence per variable that is wrong."""
+    present = os.environ if environment is None else environment
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {each.name for each in type_settings}
+    problems = {
+        name: f"There is no such setting{_suggest(name, known)}."
+        for name in present
+        if name.startswith(PREFIX) and name not in known | CLIENT_SETTINGS
+    }
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for each in error.errors():
+            name = PREFIX + str(each["loc"][0]).upper()
+            problems[name] = each["msg"].removeprefix("Value error, ").capitalize() + "."
+        raise Invalid(problems, "The settings are wrong.") from None
+    if problems:
+        raise Invalid(problems, "The settings are wrong.")
+    return settings
+
+
+def load_type_settings(
+    type_settings: Iterable[Setting], environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The values of the settings that integration types declare."""
+    present = os.environ if environment is None else environment
+    return {each.name: present.get(each.name) or each.default for each in type_settings}
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean {near[0]}" if near else ""
+
+
+def _kept(path: Path) -> Secret:
+    """A secret made once and kept in a file that only its owner can read, whole or not there at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return Secret(path.read_text().strip())

@@ -1,0 +1,1 @@
+"""The only SQL: the embedded server, the pool, migrations, and one module per aggregate."""

@@ -1,0 +1,72 @@
+"""The pool of connections and what a transaction is."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import orjson
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from tieline.core.errors import Unavailable
+
+Connection = psycopg.AsyncConnection[dict[str, Any]]
+
+set_json_dumps(orjson.dumps)
+set_json_loads(orjson.loads)
+
+
+class Database:
+    """A pool on one PostgreSQL. Open it once per process.
+
+    `transaction()` commits at the end and rolls back on any exception; `connection()` is for single reads.
+    Both raise `Unavailable` when no connection can be had within `patience` seconds.
+    """
+
+    def __init__(self, dsn: str, *, max_size: int = 12, patience: float = 5.0) -> None:
+        self.dsn = dsn
+        self._pool = AsyncConnectionPool(
+            dsn,
+            connection_class=Connection,
+            kwargs={"row_factory": dict_row, "autocommit": True, "application_name": "tieline"},
+            min_size=1,
+            max_size=max_size,
+            timeout=patience,
+            open=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._pool.open(wait=True, timeout=30)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection in autocommit mode."""
+        try:
+            connection = await self._pool.getconn()
+        except PoolTimeout as error:
+            raise Unavailable("The database does not answer.") from error
+        try:
+            yield connection
+        finally:
+            await self._pool.putconn(connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """One transaction, from the first statement to the end of the block."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    def statistics(self) -> dict[str, int]:
+        """Pool figures for the metrics: size, idle, waiting."""
+        stats = self._pool.get_stats()
+        return {
+            "size": stats.get("pool_size", 0),
+            "idle": stats.get("pool_available", 0),
+            "waiting": stats.get("requests_waiting", 0),
+        }

@@ -1,0 +1,101 @@
+"""What is due: read from the domain tables, whatever became of the jobs that should have said so.
+
+Jobs are lost with a worker that was killed, doubled by retries and late under load. None of that matters,
+because `wake_due` finds within seconds what has no job.
+"""
+
+from typing import Final, LiteralString
+
+from tieline.store import activities, deliveries, hooks, rates
+from tieline.store.database import Connection
+from tieline.store.wakeups import admit, wake
+
+HOOKS_OVERDUE_SECONDS: Final = 2.0
+_SWEEP_LOCK: Final = 7_418_350_029_113
+
+
+async def wake_due(conn: Connection) -> bool:
+    """Wake a worker for everything that is due. False when another process is at it already.
+
+    Runs inside the caller's transaction, which holds the sweep's lock.
+    """
+    cursor = await conn.execute("select pg_try_advisory_xact_lock(%s) as mine", [_SWEEP_LOCK])
+    row = await cursor.fetchone()
+    if row is None or not row["mine"]:
+        return False
+    await _wake_integrations(conn)
+    await _wake_hooks(conn)
+    await _wake_deliveries(conn)
+    await _wake_activities(conn)
+    return True
+
+
+async def trim(conn: Connection) -> None:
+    """Forget what is kept only for a while."""
+    await hooks.trim(conn)
+    await deliveries.expire(conn)
+    await activities.expire(conn)
+    await rates.trim(conn)
+
+
+async def wake_probe(conn: Connection, integration_id: str) -> None:
+    """Have the timer's look at the host happen now; it never overlaps with a fetch."""
+    await wake(conn, "probe", f"probe:{integration_id}", {"integration_id": integration_id}, _lock(integration_id))
+
+
+async def wake_removal(conn: Connection, integration_id: str) -> None:
+    """Have a deleted integration's hook removed at its host, and then its row."""
+    key = f"removal:{integration_id}"
+    await wake(conn, "remove_integration", key, {"integration_id": integration_id}, _lock(integration_id))
+
+
+def _lock(integration_id: str) -> str:
+    return f"integration:{integration_id}"
+
+
+async def _wake_integrations(conn: Connection) -> None:
+    cursor = await conn.execute(_DUE_INTEGRATIONS)
+    for row in await cursor.fetchall():
+        await (wake_removal if row["is_deleted"] else wake_probe)(conn, row["id"])
+
+
+async def _wake_hooks(conn: Connection) -> None:
+    for integration_id in await hooks.integrations_unread(conn, HOOKS_OVERDUE_SECONDS):
+        await hooks.wake_reader(conn, integration_id)
+
+
+async def _wake_deliveries(conn: Connection) -> None:
+    for integration_id in await deliveries.integrations_due(conn):
+        key = deliveries.wake_key(integration_id)
+        await wake(conn, "send_deliveries", key, {"integration_id": integration_id}, key)
+
+
+async def _wake_activities(conn: Connection) -> None:
+    cursor = await conn.execute(_WAITING_PROJECTS)
+    for row in await cursor.fetchall():
+        await admit(conn, row["project_id"])
+    cursor = await conn.execute(_ACTIVITIES_WITHOUT_JOB)
+    for row in await cursor.fetchall():
+        key = f"activity:{row['id']}"
+        await wake(conn, "run_activity", key, {"activity_id": row["id"]}, row["concurrency_key"])
+
+
+# For a deleted integration `next_reconcile_at` is when the next attempt to remove its hook is due.
+_DUE_INTEGRATIONS: Final[LiteralString] = """
+    select id, deleted_at is not null as is_deleted from integration
+    where (deleted_at is null and next_reconcile_at <= now())
+       or (deleted_at is not null and coalesce(next_reconcile_at, deleted_at) <= now())
+"""
+
+_WAITING_PROJECTS: Final[LiteralString] = """
+    select distinct project_id from activity
+    where state = 'pending' and admitted_at is null and concurrency_key is not null
+"""
+
+_ACTIVITIES_WITHOUT_JOB: Final[LiteralString] = """
+    select id, concurrency_key from activity
+    where state in ('pending', 'in_progress') and admitted_at < clock_timestamp() - interval '1 second'
+      and not exists (
+        select 1 from procrastinate_jobs
+        where status in ('todo', 'doing') and queueing_lock = 'activity:' || activity.id)
+"""

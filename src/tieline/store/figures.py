@@ -1,0 +1,44 @@
+"""Counts for the metrics and for the question whether this installation is alive."""
+
+from dataclasses import dataclass
+from typing import Final, LiteralString
+
+from tieline.store.database import Connection
+
+# A worker says that it is alive every few seconds; one that has not for so long is gone.
+FRESH_SECONDS: Final = 30
+
+
+@dataclass(frozen=True)
+class Figure:
+    """How many rows of a kind are in a state."""
+
+    kind: str
+    state: str
+    count: int
+
+
+async def load_counts(conn: Connection) -> list[Figure]:
+    """Activities, jobs and deliveries by state, and what waits to be read."""
+    cursor = await conn.execute(_COUNTS)
+    return [Figure(**row) for row in await cursor.fetchall()]
+
+
+async def live_workers(conn: Connection) -> int:
+    """How many workers have said lately that they are alive."""
+    cursor = await conn.execute(_WORKERS, [FRESH_SECONDS])
+    row = await cursor.fetchone()
+    return row["count"] if row else 0
+
+
+_COUNTS: Final[LiteralString] = """
+    select 'activities' as kind, state, count(*)::int as count from activity group by state
+    union all select 'deliveries', state, count(*)::int from delivery group by state
+    union all select 'jobs', status::text, count(*)::int from procrastinate_jobs group by status
+    union all select 'hooks', 'unread', count(*)::int from hook_delivery where read_at is null
+"""
+
+_WORKERS: Final[LiteralString] = """
+    select count(*)::int as count from procrastinate_workers
+    where last_heartbeat > now() - make_interval(secs => %s)
+"""

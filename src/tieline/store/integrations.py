@@ -1,0 +1,226 @@
+"""Integrations and their sealed secrets.
+
+Whatever changes what readers see, or what a hook is checked against, tells listeners on the topic
+`integrations` (key: the project) from the same transaction.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, LiteralString
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from tieline.core.clock import iso
+from tieline.core.documents import JSON, Integration, PruneHold
+from tieline.core.errors import NotFound
+from tieline.core.secret import Secret
+from tieline.store import notify
+from tieline.store.database import Connection
+from tieline.store.seal import SecretBox
+
+_PLAIN: Final = (
+    "id",
+    "project_id",
+    "type",
+    "config",
+    "created_at",
+    "updated_at",
+    "remote_id",
+    "remote_default_branch",
+    "hook_id",
+    "hook_checked_at",
+    "signed_hook_seen",
+    "next_reconcile_at",
+    "reconciled_at",
+    "last_error",
+    "deleted_at",
+)
+_STATE: Final = frozenset(
+    {
+        "remote_id",
+        "remote_default_branch",
+        "hook_id",
+        "hook_checked_at",
+        "signed_hook_seen",
+        "next_reconcile_at",
+        "reconciled_at",
+        "last_error",
+        "prune_hold",
+    }
+)
+# The rest of the state is read by workers only, so caches need not hear of it.
+_CACHED_STATE: Final = frozenset({"signed_hook_seen"})
+
+_SELECT: Final[LiteralString] = """
+    select integration.*, sealed.names, sealed.keys, sealed.boxes
+    from integration cross join lateral (
+        select array_agg(name) as names, array_agg(key_id) as keys, array_agg(sealed) as boxes
+        from integration_secret where integration_id = integration.id
+    ) as sealed
+"""
+
+
+def secret_context(id: str, name: str) -> str:  # noqa: A002
+    """What a secret's sealed bytes are bound to, so that they open nowhere else."""
+    return f"{id}/{name}"
+
+
+def from_row(row: Mapping[str, Any], box: SecretBox) -> Integration:
+    """A row of `_SELECT` as a document with its secrets opened."""
+    triples = zip(row["names"] or (), row["keys"] or (), row["boxes"] or (), strict=True)
+    secrets = {name: box.open(key, sealed, secret_context(row["id"], name)) for name, key, sealed in triples}
+    return Integration(
+        **{name: row[name] for name in _PLAIN}, secrets=secrets, prune_hold=_parse_hold(row["prune_hold"])
+    )
+
+
+def _parse_hold(stored: Mapping[str, Any] | None) -> PruneHold | None:
+    if stored is None:
+        return None
+    return PruneHold(environments=tuple(stored["environments"]), since=datetime.fromisoformat(stored["since"]))
+
+
+def _stored(value: object) -> object:
+    if isinstance(value, PruneHold):
+        return Jsonb({"environments": list(value.environments), "since": iso(value.since)})
+    return value
+
+
+async def load_all(conn: Connection, box: SecretBox, project_id: str) -> list[Integration]:
+    """The integrations of a project, oldest first, without those being removed."""
+    query = _SELECT + " where project_id = %s and deleted_at is null order by created_at, id"
+    cursor = await conn.execute(query, [project_id])
+    return [from_row(row, box) for row in await cursor.fetchall()]
+
+
+async def find_any(conn: Connection, box: SecretBox, id: str, *, lock: bool = False) -> Integration | None:  # noqa: A002
+    """One integration by its id alone, also one that is being removed."""
+    query: LiteralString = _SELECT + " where id = %s" + (" for update of integration" if lock else "")
+    cursor = await conn.execute(query, [id])
+    row = await cursor.fetchone()
+    return None if row is None else from_row(row, box)
+
+
+async def get_any(conn: Connection, box: SecretBox, id: str, *, lock: bool = False) -> Integration:  # noqa: A002
+    """One integration by its id alone, also one that is being removed. Raises `NotFound`."""
+    found = await find_any(conn, box, id, lock=lock)
+    if found is None:
+        raise NotFound(f"There is no integration {id!r}.")
+    return found
+
+
+async def get(
+    conn: Connection,
+    box: SecretBox,
+    project_id: str,
+    id: str,  # noqa: A002
+    *,
+    lock: bool = False,
+) -> Integration:
+    """One integration of a project. Raises `NotFound`, also for one that is being removed.
+
+    `lock` keeps other writers of its row away until the transaction ends.
+    """
+    found = await find_any(conn, box, id, lock=lock)
+    if found is None or found.project_id != project_id or found.deleted_at is not None:
+        raise NotFound("Integration not found")
+    return found
+
+
+async def git_source_id(conn: Connection, project_id: str) -> str | None:
+    """The id of the project's Git source, of which there is one at most."""
+    cursor = await conn.execute(
+        "select id from integration where project_id = %s and is_git_source and deleted_at is null", [project_id]
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row["id"]
+
+
+async def create(conn: Connection, box: SecretBox, integration: Integration, *, is_git_source: bool) -> None:
+    """Insert an integration and seal its secrets.
+
+    A second Git source of a project fails on the index `integration_one_git_source`; callers look first.
+    """
+    await conn.execute(
+        """
+        insert into integration (id, project_id, type, is_git_source, config, created_at, next_reconcile_at)
+        values (%s, %s, %s, %s, %s, %s, %s)
+        """,
+        [
+            integration.id,
+            integration.project_id,
+            integration.type,
+            is_git_source,
+            Jsonb(integration.config),
+            integration.created_at,
+            integration.next_reconcile_at,
+        ],
+    )
+    await _save_secrets(conn, box, integration.id, integration.secrets)
+    await notify.changed(conn, "integrations", integration.project_id)
+
+
+async def update(
+    conn: Connection,
+    box: SecretBox,
+    integration: Integration,
+    *,
+    config: JSON,
+    secrets: Mapping[str, Secret | None] | None = None,
+) -> None:
+    """Replace the readable fields; set the secrets that are named, forget those named with None."""
+    await conn.execute(
+        "update integration set config = %s, updated_at = clock_timestamp() where id = %s",
+        [Jsonb(config), integration.id],
+    )
+    given = secrets or {}
+    forgotten = [name for name, value in given.items() if value is None]
+    await conn.execute(
+        "delete from integration_secret where integration_id = %s and name = any(%s)", [integration.id, forgotten]
+    )
+    await _save_secrets(conn, box, integration.id, {name: value for name, value in given.items() if value is not None})
+    await notify.changed(conn, "integrations", integration.project_id)
+
+
+async def _save_secrets(conn: Connection, box: SecretBox, id: str, secrets: Mapping[str, Secret]) -> None:  # noqa: A002
+    for name, secret in secrets.items():
+        key, sealed = box.seal(secret.reveal(), secret_context(id, name))
+        await conn.execute(
+            """
+            insert into integration_secret (integration_id, name, key_id, sealed) values (%s, %s, %s, %s)
+            on conflict (integration_id, name) do update set key_id = excluded.key_id, sealed = excluded.sealed
+            """,
+            [id, name, key, sealed],
+        )
+
+
+async def save_state(conn: Connection, id: str, **columns: object) -> None:  # noqa: A002
+    """Set what Tieline remembers of an integration: columns of `_STATE` only. Silent when it is gone."""
+    unknown = columns.keys() - _STATE
+    if unknown:
+        raise ValueError(f"not columns of an integration's state: {sorted(unknown)}")
+    changes = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in columns]
+    query = sql.SQL("update integration set {} where id = %(_id)s returning project_id")
+    values = {name: _stored(value) for name, value in columns.items()}
+    cursor = await conn.execute(query.format(sql.SQL(", ").join(changes)), {**values, "_id": id})
+    row = await cursor.fetchone()
+    if row is not None and columns.keys() & _CACHED_STATE:
+        await notify.changed(conn, "integrations", row["project_id"])
+
+
+async def mark_deleted(conn: Connection, integration: Integration) -> None:
+    """Hide it at once; the row goes with `remove` when its hook at the host is gone."""
+    await conn.execute(
+        "update integration set deleted_at = clock_timestamp(), next_reconcile_at = null where id = %s",
+        [integration.id],
+    )
+    await notify.changed(conn, "integrations", integration.project_id)
+
+
+async def remove(conn: Connection, id: str) -> None:  # noqa: A002
+    """Delete the row with its secrets and what hangs on them. Idempotent."""
+    cursor = await conn.execute("delete from integration where id = %s returning project_id", [id])
+    row = await cursor.fetchone()
+    if row is not None:
+        await notify.changed(conn, "integrations", row["project_id"])

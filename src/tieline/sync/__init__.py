@@ -1,0 +1,1 @@
+"""Reconcile: read a Git host, decide what follows from it, and make it so."""

@@ -1,0 +1,229 @@
+"""One reconcile: look at the host, fetch what is new, and apply what follows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from tieline.core.clock import now
+from tieline.core.documents import Activity, Environment, Integration, Project
+from tieline.core.errors import Conflict, NotFound, RemoteNotFound
+from tieline.core.kinds import fetch_scope, integration_actor
+from tieline.core.ports import Log
+from tieline.core.remote import Scope
+from tieline.git.mirror import Mirror, Repositories
+from tieline.integrations.base import Registry, Source
+from tieline.store import environments, integrations, projects
+from tieline.store.database import Database
+from tieline.store.seal import SecretBox
+from tieline.sync.access import KnownRepositories, RepositoryAccess
+from tieline.sync.apply import Applier, Target
+from tieline.sync.observe import Observation, Observer
+from tieline.sync.plan import plan
+from tieline.sync.prune import AGREEMENT_AFTER
+from tieline.sync.refs import PULLS, OwnRefs, followed_heads, needed_heads, plan_refs
+from tieline.sync.state import Known, RemoteState, SourceSettings
+from tieline.sync.steps import FollowDefaultBranch, Plan
+
+RECHECK_AFTER: Final = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What reconciling needs of the other rooms. `hook_url` is where a host sends an integration's hooks."""
+
+    db: Database
+    box: SecretBox
+    registry: Registry
+    repositories: Repositories
+    hook_url: Callable[[Integration], str]
+    reconcile_seconds: float = 300.0
+    known: KnownRepositories = field(default_factory=KnownRepositories)
+
+    @property
+    def interval(self) -> timedelta:
+        return timedelta(seconds=self.reconcile_seconds)
+
+    def title(self, integration: Integration) -> str:
+        return self.registry[integration.type].title
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What Tieline has, at one moment."""
+
+    project: Project
+    integration: Integration
+    environments: Sequence[Environment]
+
+    @property
+    def settings(self) -> SourceSettings:
+        return SourceSettings.from_config(self.integration.config)
+
+    def plan(self, remote: RemoteState, *, confirmed: bool) -> Plan:
+        """What follows from the host as it was seen."""
+        known = Known(
+            self.project.id,
+            self.integration.id,
+            self.project.default_branch,
+            self.integration.remote_default_branch,
+            self.integration.prune_hold,
+            confirmed,
+        )
+        return plan(remote, self.settings, self.environments, known, now())
+
+
+@dataclass
+class Reconciler:
+    """Looks at hosts, and makes environments follow them."""
+
+    around: Surroundings
+
+    async def situation(self, integration_id: str) -> Situation:
+        """Raises `NotFound` for an integration that is gone or being removed."""
+        async with self.around.db.connection() as conn:
+            integration = await integrations.get_any(conn, self.around.box, integration_id)
+            if integration.deleted_at is not None:
+                raise NotFound("The integration was removed.")
+            project = await projects.get(conn, integration.project_id)
+            return Situation(project, integration, await environments.load_all(conn, project.id))
+
+    async def look(self, situation: Situation, scope: Scope) -> Observation:
+        """Read the host. Raises as `Observer.observe` does."""
+        integration = situation.integration
+        access = RepositoryAccess(integration, self._source, self.around.known)
+        mirror = self.around.repositories.open(integration.project_id)
+        return await Observer(access, mirror, situation.settings, situation.environments).observe(scope)
+
+    async def reconcile(self, activity: Activity, log: Log) -> Plan:
+        """Look, fetch and apply, as the activity's parameters say; gives the plan that was applied.
+
+        Raises a `RemoteError`, `Conflict` or `GitFailed` when the host cannot be read, `NotFound` when the
+        integration is gone, and `Cancelled` when another worker has taken over.
+        """
+        situation = await self.situation(activity.integration_id or "")
+        scope = fetch_scope(activity.parameters)
+        confirmed = bool(activity.parameters.get("confirm_prune"))
+        observation = await self._look_and_fetch(situation, scope)
+        await self._remember(situation.integration, observation, log)
+        # Minutes may have gone by with fetching, and people do not wait for it.
+        situation = await self.situation(situation.integration.id)
+        planned = situation.plan(observation.remote, confirmed=confirmed)
+        for note in (*observation.notes, *planned.notes):
+            await log.write(note)
+        if planned or scope.repository:
+            await self._move_refs(situation, observation.remote, planned)
+        await self._apply(situation, observation.remote, planned, activity, log)
+        await self._settle(situation.integration, activity, planned)
+        return planned
+
+    def _source(self, integration: Integration) -> Source:
+        source = self.around.registry.source(integration)
+        if source is None:
+            raise NotFound(f"An integration of type {integration.type} has no repository to read.")
+        return source
+
+    def _mirror(self, integration: Integration) -> Mirror:
+        return self.around.repositories.open(integration.project_id)
+
+    async def _look_and_fetch(self, situation: Situation, scope: Scope) -> Observation:
+        """The observation with its commits here; once more when a branch vanished between the two."""
+        observation = await self.look(situation, scope)
+        try:
+            return await self._fetch(situation, scope, observation)
+        except RemoteNotFound:
+            return await self._fetch(situation, scope, await self.look(situation, scope))
+
+    async def _fetch(self, situation: Situation, scope: Scope, observation: Observation) -> Observation:
+        """Bring the commits here. A branch that moved since it was listed counts as it is now."""
+        remote = observation.remote
+        planned = situation.plan(remote, confirmed=False)
+        if not planned and not scope.repository:
+            return observation
+        followed = followed_heads(remote, situation.settings, planned.default_branch)
+        needed = needed_heads(followed, remote, situation.environments)
+        mirror = self._mirror(situation.integration)
+        staged = await observation.access.run(lambda address: mirror.fetch(address, situation.integration.id, needed))
+        moved = {name: staged[name] for name in needed if staged.get(name, needed[name]) != needed[name]}
+        return replace(observation, remote=replace(remote, heads={**remote.heads, **moved})) if moved else observation
+
+    async def _remember(self, integration: Integration, observation: Observation, log: Log) -> None:
+        """Keep which repository this is before anything of it is applied, and its name of today."""
+        repository = observation.repository
+        if repository is None:
+            return
+        async with self.around.db.transaction() as conn:
+            if integration.remote_id is None:
+                await integrations.save_state(conn, integration.id, remote_id=repository.id)
+            if observation.new_name is None:
+                return
+            fresh = await integrations.get_any(conn, self.around.box, integration.id, lock=True)
+            if fresh.config.get("repository") != integration.config.get("repository"):
+                return
+            config = {**fresh.config, "repository": observation.new_name}
+            await integrations.update(conn, self.around.box, fresh, config=config)
+        self.around.known.forget(integration.id)
+        await log.write(f"The repository is named {observation.new_name} now")
+
+    async def _move_refs(self, situation: Situation, remote: RemoteState, planned: Plan) -> None:
+        mirror = self._mirror(situation.integration)
+        try:
+            await self._move_refs_once(mirror, situation, remote, planned)
+        except Conflict:
+            # A removal that ends just now deletes refs too.
+            await self._move_refs_once(mirror, situation, remote, planned)
+        if any(isinstance(step, FollowDefaultBranch) for step in planned.steps) and planned.default_branch:
+            await mirror.set_head(planned.default_branch)
+
+    async def _move_refs_once(self, mirror: Mirror, situation: Situation, remote: RemoteState, planned: Plan) -> None:
+        followed = followed_heads(remote, situation.settings, planned.default_branch)
+        own = OwnRefs(await mirror.heads(), await mirror.refs(PULLS))
+        await mirror.move(plan_refs(own, followed, remote, planned, situation.environments))
+        if remote.heads:
+            staged = await mirror.staged(situation.integration.id)
+            if gone := staged.keys() - remote.heads.keys():
+                await mirror.drop_staged(situation.integration.id, gone)
+
+    async def _apply(
+        self, situation: Situation, remote: RemoteState, planned: Plan, activity: Activity, log: Log
+    ) -> None:
+        integration = situation.integration
+        actor = integration_actor(integration, self.around.title(integration))
+        target = Target(situation.project, integration, self._mirror(integration), activity, actor)
+        await Applier(self.around.db, target, remote.heads, log).apply(planned)
+        if not planned:
+            await log.write("No changes since last fetch")
+
+    async def _settle(self, integration: Integration, activity: Activity, planned: Plan) -> None:
+        moment = now()
+        refusal = planned.refusal
+        state: dict[str, object] = {"last_error": refusal.sentence if refusal else None}
+        if fetch_scope(activity.parameters) == Scope():
+            state |= {"reconciled_at": moment}
+        following = self._next_look(integration, activity, planned, moment)
+        if following is not None:
+            state |= {"next_reconcile_at": following}
+        async with self.around.db.transaction() as conn:
+            await integrations.save_state(conn, integration.id, **state)
+
+    def _next_look(
+        self, integration: Integration, activity: Activity, planned: Plan, moment: datetime
+    ) -> datetime | None:
+        """When the timer looks next; None leaves it as it is."""
+        if planned.refusal is not None:
+            return moment + AGREEMENT_AFTER
+        regular = next_full_look(integration, moment, self.around.interval)
+        if fetch_scope(activity.parameters) == Scope():
+            return regular
+        if planned or activity.parameters.get("reason") != "hook":
+            return None
+        # A hook can be faster than the host's own replicas: what it announced may be visible only now.
+        return min(integration.next_reconcile_at or regular, moment + RECHECK_AFTER)
+
+
+def next_full_look(integration: Integration, moment: datetime, interval: timedelta) -> datetime:
+    """After the interval, or as soon as a second listing may confirm what is held back."""
+    hold = integration.prune_hold
+    if hold is not None and moment < hold.since + AGREEMENT_AFTER:
+        return min(moment + interval, hold.since + AGREEMENT_AFTER)
+    return moment + interval

@@ -1,0 +1,104 @@
+"""Which refs of the project's repository move with a plan. Pure."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tieline.core.documents import Environment
+from tieline.git.refs import HEADS, RefUpdate, in_the_way
+from tieline.sync.state import RemoteState, SourceSettings
+from tieline.sync.steps import CreatePull, FollowDefaultBranch, Plan, Push, RemoveEnvironment, UpdateHeads
+
+PULLS: Final = "refs/tieline/pulls/"
+
+
+@dataclass(frozen=True)
+class OwnRefs:
+    """What the project's repository has: branches by name, and pull requests by full ref."""
+
+    heads: Mapping[str, str]
+    pulls: Mapping[str, str]
+
+
+def pull_ref(number: int) -> str:
+    """Where the head of a pull request is kept, so that its commits stay."""
+    return f"{PULLS}{number}"
+
+
+def followed_heads(remote: RemoteState, settings: SourceSettings, default_branch: str | None) -> dict[str, str]:
+    """The branches that the project's repository has too."""
+    if settings.fetch_branches:
+        return dict(remote.heads)
+    return {name: head for name, head in remote.heads.items() if name == default_branch}
+
+
+def needed_heads(
+    followed: Mapping[str, str], remote: RemoteState, environments: Collection[Environment]
+) -> dict[str, str]:
+    """The branches whose commits have to be fetched: those followed, and the sources of pull requests."""
+    sources = {each.source_branch for each in remote.pulls.read.values() if each.state == "open" and not each.is_fork}
+    sources |= {each.pull.source_branch for each in environments if each.pull is not None and not each.pull.is_fork}
+    return {**followed, **{name: remote.heads[name] for name in sources if name is not None and name in remote.heads}}
+
+
+def plan_refs(
+    own: OwnRefs, followed: Mapping[str, str], remote: RemoteState, plan: Plan, environments: Collection[Environment]
+) -> list[RefUpdate]:
+    """The moves that make the project's refs those of the plan; none where they are right already.
+
+    A branch that is gone from the host goes when its environment does, or when a new one could not exist
+    beside it (`feature` beside `feature/one`); otherwise it stays with its environment.
+    """
+    moves = [
+        RefUpdate(HEADS + name, own.heads.get(name), head)
+        for name, head in sorted(followed.items())
+        if own.heads.get(name) != head
+    ]
+    doomed = set(_abandoned(own, remote, plan, environments)) | in_the_way(own.heads, followed)
+    deletes = [RefUpdate(HEADS + name, own.heads[name], None) for name in sorted(doomed)]
+    return [*deletes, *moves, *_pull_moves(own, plan, environments)]
+
+
+def _abandoned(own: OwnRefs, remote: RemoteState, plan: Plan, environments: Collection[Environment]) -> Iterator[str]:
+    """Our branches that are not on the host and that no environment holds on to."""
+    if not remote.heads:
+        return
+    removed = {step.environment_id for step in plan.steps if isinstance(step, RemoveEnvironment)}
+    kept = {
+        each.name for each in environments if each.pull is None and each.status != "deleting" and each.id not in removed
+    }
+    for name in own.heads:
+        if name not in remote.heads and name not in kept:
+            yield name
+
+
+def _pull_moves(own: OwnRefs, plan: Plan, environments: Collection[Environment]) -> Iterator[RefUpdate]:
+    numbers = {each.id: each.pull.number for each in environments if each.pull is not None}
+    numbers |= {
+        step.environment.id: step.environment.pull.number
+        for step in plan.steps
+        if isinstance(step, CreatePull) and step.environment.pull is not None
+    }
+    for environment_id, head in sorted(_new_heads(plan).items()):
+        if environment_id in numbers:
+            ref = pull_ref(numbers[environment_id])
+            if own.pulls.get(ref) != head:
+                yield RefUpdate(ref, own.pulls.get(ref), head)
+
+
+def _new_heads(plan: Plan) -> dict[str, str]:
+    """Environment id -> the commit that it moves to."""
+    heads: dict[str, str] = {}
+    for step in plan.steps:
+        match step:
+            case UpdateHeads():
+                heads.update(step.heads)
+            case Push():
+                heads[step.environment_id] = step.new
+            case CreatePull() if step.environment.head_commit is not None:
+                heads[step.environment.id] = step.environment.head_commit
+            case FollowDefaultBranch() if step.push is not None:
+                heads[step.environment_id] = step.push.new
+            case _:
+                pass
+    return heads

@@ -1,0 +1,225 @@
+"""Who may do what: every route, asked by everybody."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Client, Instance, NewUser
+
+MISSING = "aaaaaaaaaaaaa"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A route, and what it answers to anonymous callers, strangers, viewers, admins and operators."""
+
+    method: str
+    path: str
+    statuses: tuple[int, int, int, int, int]
+    body: Any = None
+
+
+PROJECT = "/projects/{project}"
+INTEGRATION = PROJECT + "/integrations/{missing}"
+ENVIRONMENT = PROJECT + "/environments/{missing}"
+SEEN = (401, 404, 200, 200, 200)
+SEEN_BUT_MISSING = (401, 404, 404, 404, 404)
+ADMINS = (401, 404, 403, 200, 200)
+ADMINS_BUT_MISSING = (401, 404, 403, 404, 404)
+OPERATORS = (401, 403, 403, 403, 200)
+TABLE = [
+    Row("GET", PROJECT, SEEN),
+    Row("PATCH", PROJECT, ADMINS, {"description": "x"}),
+    Row("GET", PROJECT + "/capabilities", SEEN),
+    Row("GET", PROJECT + "/integrations", ADMINS),
+    Row("POST", PROJECT + "/integrations", (401, 404, 403, 400, 400), {"type": "nonsense"}),
+    Row("GET", INTEGRATION, ADMINS_BUT_MISSING),
+    Row("PATCH", INTEGRATION, ADMINS_BUT_MISSING, {}),
+    Row("DELETE", INTEGRATION, ADMINS_BUT_MISSING),
+    Row("POST", INTEGRATION + "/validate", ADMINS_BUT_MISSING),
+    Row("POST", INTEGRATION + "/sync", ADMINS_BUT_MISSING),
+    Row("POST", INTEGRATION + "/hook", (404, 404, 404, 404, 404)),
+    Row("GET", INTEGRATION + "/activities", ADMINS_BUT_MISSING),
+    Row("GET", INTEGRATION + "/activities/{missing}", ADMINS_BUT_MISSING),
+    Row("GET", INTEGRATION + "/activities/{missing}/log", ADMINS_BUT_MISSING),
+    Row("POST", INTEGRATION + "/activities/{missing}/cancel", ADMINS_BUT_MISSING),
+    Row("GET", PROJECT + "/environments", SEEN),
+    Row("GET", ENVIRONMENT, SEEN_BUT_MISSING),
+    Row("PATCH", ENVIRONMENT, ADMINS_BUT_MISSING, {}),
+    Row("DELETE", ENVIRONMENT, ADMINS_BUT_MISSING),
+    Row("GET", ENVIRONMENT + "/settings", SEEN_BUT_MISSING),
+    Row("POST", ENVIRONMENT + "/activate", ADMINS_BUT_MISSING),
+    Row("POST", ENVIRONMENT + "/deactivate", ADMINS_BUT_MISSING),
+    Row("POST", ENVIRONMENT + "/redeploy", ADMINS_BUT_MISSING),
+    Row("POST", ENVIRONMENT + "/synchronize", ADMINS_BUT_MISSING, {"synchronize_data": True}),
+    Row("GET", ENVIRONMENT + "/activities", SEEN_BUT_MISSING),
+    Row("GET", ENVIRONMENT + "/activities/{missing}", SEEN_BUT_MISSING),
+    Row("GET", ENVIRONMENT + "/activities/{missing}/log", SEEN_BUT_MISSING),
+    Row("POST", ENVIRONMENT + "/activities/{missing}/cancel", ADMINS_BUT_MISSING),
+    Row("GET", PROJECT + "/activities", SEEN),
+    Row("GET", PROJECT + "/activities/{missing}", SEEN_BUT_MISSING),
+    Row("GET", PROJECT + "/activities/{missing}/log", SEEN_BUT_MISSING),
+    Row("POST", PROJECT + "/activities/{missing}/cancel", ADMINS_BUT_MISSING),
+    Row("GET", PROJECT + "/user-access", ADMINS),
+    Row("POST", PROJECT + "/user-access", (401, 404, 403, 400, 400), [{"user_id": MISSING, "permissions": ["admin"]}]),
+    Row("GET", PROJECT + "/user-access/{missing}", SEEN_BUT_MISSING),
+    Row("PATCH", PROJECT + "/user-access/{missing}", ADMINS_BUT_MISSING, {"permissions": ["admin"]}),
+    Row("DELETE", PROJECT + "/user-access/{missing}", ADMINS_BUT_MISSING),
+    Row("GET", "/projects", (401, 200, 200, 200, 200)),
+    Row("POST", "/projects", (401, 400, 400, 400, 400), {}),
+    Row("GET", "/users", OPERATORS),
+    Row("POST", "/users", (401, 403, 403, 403, 400), {}),
+    Row("GET", "/users/me", (401, 200, 200, 200, 200)),
+    Row("GET", "/users/me/api-tokens", (401, 200, 200, 200, 200)),
+    Row("POST", "/users/me/api-tokens", (401, 400, 400, 400, 400), {}),
+    Row("GET", "/users/me/api-tokens/{missing}", (401, 404, 404, 404, 404)),
+    Row("DELETE", "/users/me/api-tokens/{missing}", (401, 404, 404, 404, 404)),
+    Row("GET", "/users/{operator}", (401, 404, 404, 404, 200)),
+    Row("GET", "/users/{operator}/api-tokens", (401, 404, 404, 404, 200)),
+    Row("POST", "/users/{operator}/api-tokens", (401, 404, 404, 404, 201), {"name": "x"}),
+    Row("GET", "/healthz", (200, 200, 200, 200, 200)),
+    Row("GET", "/metrics", (200, 200, 200, 200, 200)),
+    Row("GET", "/openapi.json", (200, 200, 200, 200, 200)),
+]
+
+
+async def test_every_route_by_everybody(client: Client, project: str, new_user: NewUser) -> None:
+    operator = (await client.get("/users/me"))["id"]
+    callers = [
+        client.as_(None),
+        await new_user("stranger"),
+        await new_user("viewer", project, "viewer"),
+        await new_user("admin2", project, "admin"),
+        client,
+    ]
+    wrong = []
+    for row in TABLE:
+        path = row.path.format(project=project, missing=MISSING, operator=operator)
+        for prefix in ("", "/api") if path.startswith(("/projects", "/users")) else ("",):
+            answers = [await caller(row.method, prefix + path, row.body) for caller in callers]
+            found = tuple(answer.status for answer in answers)
+            if found != row.statuses:
+                wrong.append((row.method, prefix + path, found, row.statuses))
+    assert wrong == []
+
+
+async def test_the_table_has_every_documented_route(client: Client) -> None:
+    document = await client.get("/openapi.json")
+    asked = {(row.method.lower(), _shape(row.path)) for row in TABLE}
+    documented = {(method, _shape(path)) for path, methods in document["paths"].items() for method in methods}
+    assert documented - asked == {("post", "/oauth2/token"), ("get", "/readyz")}
+
+
+def _shape(path: str) -> str:
+    return "/".join("{}" if part.startswith("{") or part == "me" else part for part in path.split("/"))
+
+
+@pytest.mark.parametrize("path", ["", "/integrations", "/integrations/x", "/environments", "/activities", "/nothing"])
+async def test_a_foreign_project_answers_like_a_missing_one(
+    client: Client, project: str, new_user: NewUser, path: str
+) -> None:
+    stranger = await new_user("stranger")
+    foreign = await stranger("GET", f"/projects/{project}{path}")
+    missing = await stranger("GET", f"/projects/{MISSING}{path}")
+    impossible = await stranger("GET", f"/projects/no%00thing%20here{path}")
+    assert foreign.status == 404
+    assert foreign.body == missing.body == impossible.body
+    differing = {name for name in foreign.headers if foreign.headers[name] != missing.headers[name]}
+    assert differing <= {"Date"}
+
+
+async def test_a_viewer_sees_no_operations(project: str, new_user: NewUser, client: Client) -> None:
+    viewer = await new_user("viewer", project, "viewer")
+    shown = await viewer.get(f"/projects/{project}")
+    assert not [name for name in shown["_links"] if name.startswith("#")]
+    assert "integrations" not in shown["_links"]
+    assert "#edit" in (await client.get(f"/projects/{project}"))["_links"]
+    assert [each["id"] for each in await viewer.get("/projects")] == [project]
+
+
+async def test_taking_access_away_works_at_once_on_every_server(
+    client: Client, second: Instance, project: str, new_user: NewUser
+) -> None:
+    viewer = await new_user("viewer", project, "viewer")
+    elsewhere = Client(second.client.url, second.client.session, viewer.token)
+    me = (await viewer.get("/users/me"))["id"]
+    assert (await viewer("GET", f"/projects/{project}")).status == 200
+    assert (await elsewhere("GET", f"/projects/{project}")).status == 200
+
+    assert (await client("PATCH", f"/projects/{project}/user-access/{me}", {"permissions": ["admin"]})).status == 200
+    assert (await viewer("GET", f"/projects/{project}/integrations")).status == 200
+    assert (await client("DELETE", f"/projects/{project}/user-access/{me}")).status == 200
+    assert (await viewer("GET", f"/projects/{project}")).status == 404
+    await _until(elsewhere, f"/projects/{project}", 404)
+
+
+async def test_a_revoked_token_is_refused_at_once_with_what_was_made_from_it(
+    client: Client, second: Instance, new_user: NewUser
+) -> None:
+    user = await new_user("someone")
+    token = (await user.get("/users/me/api-tokens"))[0]["id"]
+    form = {"grant_type": "api_token", "api_token": user.token}
+    issued = (await client.as_(None).post("/oauth2/token", form))["access_token"]
+    bearers = [user, client.as_(issued), Client(second.client.url, second.client.session, issued)]
+    for each in bearers:
+        assert (await each("GET", "/users/me")).status == 200
+
+    assert (await user("DELETE", f"/users/me/api-tokens/{token}")).status == 200
+    for each in bearers[:2]:
+        assert (await each("GET", "/users/me")).status == 401
+    await _until(bearers[2], "/users/me", 401)
+
+
+async def _until(client: Client, path: str, status: int) -> None:
+    for _ in range(200):
+        if (await client("GET", path)).status == status:
+            return
+    pytest.fail(f"{path} never answered {status}")
+
+
+async def test_user_access_reads_as_the_vendor_has_it(client: Client, project: str, new_user: NewUser) -> None:
+    viewer = await new_user("viewer", project, "viewer")
+    me = (await viewer.get("/users/me"))["id"]
+    listed = await client.get(f"/projects/{project}/user-access")
+    shown = next(each for each in listed["items"] if each["user_id"] == me)
+    assert (shown["permissions"], shown["project_title"]) == (["viewer"], "Site")
+    assert await viewer.get(f"/projects/{project}/user-access/me") == shown
+    again = await client("POST", f"/projects/{project}/user-access", [{"user_id": me, "permissions": ["admin"]}])
+    assert again.status == 409
+    assert (await client.get(f"/projects/{project}/user-access/{me}"))["permissions"] == ["viewer"]
+
+
+async def test_granting_to_several_is_all_or_nothing(client: Client, project: str, new_user: NewUser) -> None:
+    known = (await (await new_user("someone")).get("/users/me"))["id"]
+    body = [{"user_id": each, "permissions": ["viewer"]} for each in (known, MISSING)]
+    answer = await client("POST", f"/projects/{project}/user-access", body)
+    assert (answer.status, list(answer.json["detail"])) == (400, ["user_id"])
+    assert len((await client.get(f"/projects/{project}/user-access"))["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"email": "a@b.example"}, "username"),
+        ({"username": "Not A Name", "email": "a@b.example"}, "username"),
+        ({"username": "ann", "email": "nowhere"}, "email"),
+        ({"username": "admin", "email": "a@b.example"}, "username"),
+        ({"username": "ann", "email": "a@b.example", "is_operator": "yes"}, "is_operator"),
+    ],
+)
+async def test_a_user_that_cannot_be_is_refused(client: Client, body: dict[str, Any], field: str) -> None:
+    answer = await client("POST", "/users", body)
+    assert (answer.status, list(answer.json["detail"])) == (400, [field])
+    assert len(await client.get("/users")) == 1
+
+
+async def test_a_token_is_shown_once_and_may_end(client: Client, new_user: NewUser) -> None:
+    user = await new_user("someone")
+    past = await user("POST", "/users/me/api-tokens", {"name": "old", "expires_at": "2020-01-01T00:00:00Z"})
+    assert (past.status, list(past.json["detail"])) == (400, ["expires_at"])
+    made = await user.post("/users/me/api-tokens", {"name": "new", "expires_at": "2999-01-01T00:00:00Z"})
+    assert len(made["token"]) >= 43
+    listed = await user("GET", "/users/me/api-tokens")
+    assert made["token"].encode() not in listed.body
+    assert [each["name"] for each in listed.json] == ["test", "new"]

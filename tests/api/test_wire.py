@@ -1,0 +1,160 @@
+"""Headers, tags, prefixes and error bodies, as the vendor's clients need them."""
+
+import re
+
+import pytest
+
+from tests.api.conftest import PUBLIC_URL, Client
+from tests.api.test_integrations import create
+
+ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00\Z")
+
+
+async def test_a_project_is_complete(client: Client, project: str) -> None:
+    shown = await client.get(f"/projects/{project}")
+    assert await client.get(f"/api/projects/{project}") == shown
+    assert ISO.match(shown["created_at"])
+    assert (shown["title"], shown["description"], shown["updated_at"]) == ("Site", "", None)
+    assert shown["status"] == {"code": "provisioned", "message": "ok"}
+    assert shown["repository"]["url"]
+    assert shown["subscription"]["suspended"] is False
+    path = f"/api/projects/{project}"
+    assert shown["_links"] == {
+        "self": {"href": PUBLIC_URL + path},
+        "#edit": {"href": path},
+        **{room: {"href": f"{path}/{room}"} for room in ("environments", "integrations", "activities", "capabilities")},
+    }
+    assert re.fullmatch(r"[a-z2-7]{13}", shown["id"])
+
+
+async def test_creating_a_project_answers_with_the_entity(client: Client) -> None:
+    answer = await client("POST", "/projects", {"title": " Shop ", "timezone": "Europe/Paris", "unknown": 1})
+    assert (answer.status, answer.json["code"]) == (201, 201)
+    entity = answer.json["_embedded"]["entity"]
+    assert (entity["title"], entity["timezone"]) == ("Shop", "Europe/Paris")
+    recorded = await client.get(f"/projects/{entity['id']}/activities")
+    assert [(each["type"], each["state"], each["result"]) for each in recorded] == [
+        ("project.create", "complete", "success")
+    ]
+
+
+async def test_patching_a_project_records_each_change(client: Client, project: str) -> None:
+    body = {"title": "New <b>", "description": "d", "attributes": {"a": "b"}, "timezone": "UTC", "id": "other"}
+    answer = await client("PATCH", f"/projects/{project}", body)
+    entity = answer.json["_embedded"]["entity"]
+    assert answer.json["_embedded"]["activities"] == []
+    assert (entity["id"], entity["title"], entity["attributes"]) == (project, "New <b>", {"a": "b"})
+    assert ISO.match(entity["updated_at"])
+    recorded = {each["type"] for each in await client.get(f"/projects/{project}/activities")}
+    assert recorded == {
+        "project.create",
+        "project.modify.title",
+        "project.modify.description",
+        "project.modify.attributes",
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"title": ""}, "title"),
+        ({"title": "   "}, "title"),
+        ({"title": 5}, "title"),
+        ({"title": "x" * 300}, "title"),
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"timezone": "../../etc/passwd"}, "timezone"),
+        ({"attributes": {"a": 1}}, "attributes.a"),
+        ({"attributes": []}, "attributes"),
+    ],
+)
+async def test_a_wrong_patch_of_a_project_changes_nothing(
+    client: Client, project: str, body: dict[str, object], field: str
+) -> None:
+    before = await client.get(f"/projects/{project}")
+    answer = await client("PATCH", f"/projects/{project}", {"description": "new", **body})
+    assert (answer.status, list(answer.json["detail"])) == (400, [field])
+    assert await client.get(f"/projects/{project}") == before
+
+
+@pytest.mark.parametrize(
+    "path", ["/integrations", "/integrations/{id}", "/environments", "/activities", "", "/capabilities"]
+)
+async def test_a_tag_saves_the_body(client: Client, project: str, path: str) -> None:
+    entity = await create(client, project)
+    where = f"/projects/{project}" + path.format(id=entity["id"])
+    full = await client("GET", where)
+    tag = full.headers["ETag"]
+    assert (full.status, full.headers["Content-Type"]) == (200, "application/json")
+    for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        answer = await client("GET", where, headers={"If-None-Match": known})
+        assert (answer.status, answer.body, answer.headers["ETag"]) == (304, b"", tag)
+    assert (await client("GET", where, headers={"If-None-Match": '"other"'})).body == full.body
+
+
+async def test_a_tag_changes_with_the_document(client: Client, project: str) -> None:
+    entity = await create(client, project)
+    where = f"/projects/{project}/integrations"
+    tag = (await client("GET", where)).headers["ETag"]
+    await client("PATCH", f"{where}/{entity['id']}", {"fetch_branches": False})
+    answer = await client("GET", where, headers={"If-None-Match": tag})
+    assert (answer.status, answer.json[0]["fetch_branches"]) == (200, False)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/projects/{project}/integrations", "GET, HEAD, POST"),
+        ("POST", "/api/projects/{project}/integrations/x", "GET, HEAD, PATCH, DELETE"),
+        ("GET", "/projects/{project}/integrations/x/hook", "POST"),
+        ("DELETE", "/projects", "GET, POST"),
+    ],
+)
+async def test_a_wrong_method_is_told_the_right_ones(
+    client: Client, project: str, method: str, path: str, allowed: str
+) -> None:
+    answer = await client(method, path.format(project=project))
+    assert (answer.status, answer.headers["Allow"], answer.json["code"]) == (405, allowed, 405)
+
+
+@pytest.mark.parametrize("path", ["/", "/project", "/projects/", "/api", "/projects/x/y/z", "/%00"])
+async def test_an_unknown_path_is_a_json_404(client: Client, path: str) -> None:
+    answer = await client("GET", path)
+    assert (answer.status, answer.headers["Content-Type"]) == (404, "application/json")
+    assert answer.json | {"message": ""} == {
+        "status": "Not Found",
+        "code": 404,
+        "title": "Not Found",
+        "message": "",
+        "detail": {},
+    }
+
+
+async def test_unknown_parameters_are_ignored(client: Client, project: str) -> None:
+    await create(client, project)
+    for path in ("", "/integrations", "/environments", "/activities"):
+        await client.get(f"/projects/{project}{path}?limit=5&timeout=6&count=10&x=%ff")
+
+
+async def test_capabilities_name_the_types(client: Client, project: str) -> None:
+    shown = (await client.get(f"/projects/{project}/capabilities"))["integrations"]
+    assert shown["enabled"] is True
+    assert {"forge", "health.sink"} <= shown["config"].keys()
+    assert all(each["enabled"] is True for each in shown["config"].values())
+
+
+async def test_the_operator_can_see_how_it_is_going(client: Client, project: str) -> None:
+    await client.get(f"/projects/{project}/integrations")
+    anybody = client.as_(None)
+    assert (await anybody("GET", "/healthz")).json == {"status": "ok"}
+    ready = await anybody("GET", "/readyz")
+    assert ready.status == 503
+    assert ready.json["checks"] == {
+        "database": "at this version",
+        "workers": "No worker has said lately that it is alive.",
+    }
+    figures = (await anybody("GET", "/metrics")).body.decode()
+    print(figures)
+    assert 'route="/projects/{project_id}/integrations",status="200"} 1.0' in figures
+    assert 'tieline_activities{state="complete"} 1.0' in figures
+    assert 'tieline_pool{state="size"}' in figures
+    assert project not in figures

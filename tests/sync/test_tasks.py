@@ -1,0 +1,267 @@
+"""What leads to a reconcile, and what comes before and after an integration's life."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import orjson
+import pytest
+
+from tests.sync.conftest import BOX, INTEGRATION, Room
+from tests.sync.forge import Forge
+from tieline.core import kinds
+from tieline.core.clock import now
+from tieline.core.documents import Activity
+from tieline.core.errors import CredentialsRefused, RateLimited, Unreachable
+from tieline.core.kinds import fetch_scope, integration_actor
+from tieline.core.remote import Scope
+from tieline.store import activities, hooks, integrations, projects
+from tieline.store.hooks import NewHook
+
+HOOK_URL = f"https://tieline.example/{INTEGRATION}/hook"
+FETCH = "integration.forge.fetch"
+
+
+def raising(error: Exception) -> object:
+    def fault(_what: str) -> None:
+        raise error
+
+    return fault
+
+
+async def pending(room: Room) -> list[Activity]:
+    return [each for each in await room.activities(FETCH) if each.state == "pending"]
+
+
+async def receive(room: Room, *bodies: object, signed: bool = True) -> list[str]:
+    """Webhooks arrive and are read; what became of each."""
+    headers = {"x-signature": "yes"} if signed else {}
+    rows = [NewHook(INTEGRATION, headers, orjson.dumps(body), is_signed=signed) for body in bodies]
+    async with room.database.transaction() as conn:
+        await hooks.insert_many(conn, rows)
+    await room.work.read_hooks(INTEGRATION)
+    async with room.database.connection() as conn:
+        cursor = await conn.execute("select outcome from hook_delivery where read_at is not null order by id")
+        return [row["outcome"] for row in await cursor.fetchall()]
+
+
+async def test_hooks_become_one_fetch_of_what_they_hint_at(room: Room) -> None:
+    outcomes = await receive(
+        room, {"event": "push"}, {"event": "pull", "number": 3}, {"event": "star"}, {"event": "pull", "number": 4}, []
+    )
+    assert outcomes == [
+        "Read: push",
+        "Read: pull",
+        "Ignored: star changes nothing",
+        "Read: pull",
+        "Not understood: This is no hook of a forge.",
+    ]
+    (fetch,) = await pending(room)
+    assert fetch_scope(fetch.parameters) == Scope(frozenset({3, 4}), repository=False)
+    assert fetch.parameters["reason"] == "hook"
+
+
+async def test_hooks_that_mean_nothing_ask_for_nothing(room: Room) -> None:
+    await receive(room, {"event": "star"}, "what")
+    assert await pending(room) == []
+
+
+async def test_an_unsigned_hook_only_asks_to_look(room: Room) -> None:
+    assert await receive(room, {"event": "star"}, signed=False) == ["Not signed: a request to look again."]
+    (fetch,) = await pending(room)
+    assert fetch_scope(fetch.parameters) == Scope()
+
+
+async def test_more_hooks_than_are_read_at_once(room: Room) -> None:
+    outcomes = await receive(room, *({"event": "push"} for _ in range(hooks.READ_AT_ONCE + 5)))
+    assert len(outcomes) == hooks.READ_AT_ONCE + 5
+    assert len(await pending(room)) == 1
+
+
+async def test_a_hook_of_another_repository_has_ours_looked_at(room: Room) -> None:
+    await room.set_state(remote_id="{repository-1}")
+    await receive(room, {"event": "push", "id": "{repository-1}"})
+    (fetch,) = await pending(room)
+    assert not fetch_scope(fetch.parameters).repository
+    await receive(room, {"event": "push", "id": "{repository-2}"})
+    (fetch,) = await pending(room)
+    assert fetch_scope(fetch.parameters) == Scope(frozenset(), repository=True)
+
+
+async def test_the_timer_asks_for_a_fetch_when_there_is_something_to_do(room: Room) -> None:
+    await room.work.probe(INTEGRATION)
+    (fetch,) = await pending(room)
+    assert fetch.parameters["reason"] == "timer"
+    room.forge.asked.clear()
+    await room.work.probe(INTEGRATION)
+    assert (len(await pending(room)), room.forge.asked) == (1, []), "one that waits does the work"
+    await room.run(fetch)
+
+    await room.work.probe(INTEGRATION)
+    assert await pending(room) == []
+    following = (await room.integration()).next_reconcile_at
+    assert following is not None
+    assert following > now() + timedelta(seconds=290)
+
+    room.forge.repository.commit("main", "more")
+    await room.work.probe(INTEGRATION)
+    assert len(await pending(room)) == 1
+
+
+async def test_the_timer_tells_of_a_failure_once(room: Room) -> None:
+    await room.fetch()
+    room.forge.fault = raising(Unreachable("no answer"))  # type: ignore[assignment]
+    await room.work.probe(INTEGRATION)
+    (fetch,) = await pending(room)
+    outcome, _ = await room.run(fetch)
+    assert outcome.result == "failure"
+    for _ in range(3):
+        await room.work.probe(INTEGRATION)
+    assert await pending(room) == []
+    assert (await room.integration()).last_error == "no answer"
+
+    room.forge.fault = None
+    await room.work.probe(INTEGRATION)
+    assert await pending(room) == []
+    assert (await room.integration()).last_error is None
+
+
+async def test_the_timer_waits_when_the_host_asks_for_it(room: Room) -> None:
+    await room.fetch()
+    until = now() + timedelta(minutes=20)
+    room.forge.fault = raising(RateLimited("slow down", until))  # type: ignore[assignment]
+    await room.work.probe(INTEGRATION)
+    found = await room.integration()
+    assert (found.next_reconcile_at, found.last_error, await pending(room)) == (until, None, [])
+
+
+async def register(room: Room) -> tuple[str, list[str]]:
+    integration = await room.integration()
+    async with room.database.transaction() as conn:
+        project = await projects.get(conn, room.project_id)
+        new = kinds.register_hooks(project, integration, "Forge", integration_actor(integration, "Forge"))
+        created = await activities.create(conn, new)
+    outcome, log = await room.run(created)
+    return outcome.result, log
+
+
+async def test_the_hook_is_registered(room: Room) -> None:
+    assert await register(room) == ("success", [f"Registered the webhook {HOOK_URL}"])
+    integration = await room.integration()
+    assert room.forge.hooks == {integration.hook_id: HOOK_URL}
+    assert integration.hook_checked_at is not None
+    assert await register(room) == ("success", [f"Found the webhook {HOOK_URL}"])
+
+
+async def test_without_the_right_to_add_hooks_the_log_says_how_to_do_it(room: Room) -> None:
+    room.forge.fault = raising(CredentialsRefused("webhook scope missing", 403))  # type: ignore[assignment]
+    result, log = await register(room)
+    assert result == "failure"
+    assert log[0] == "The webhook could not be registered: webhook scope missing"
+    assert f"URL {HOOK_URL}, these events: push, pull." in log[1]
+    room.forge.fault = None
+    outcome, _ = await room.fetch()
+    assert outcome.result == "success"
+
+
+async def test_a_hook_that_somebody_removed_is_repaired_within_the_hour(room: Room) -> None:
+    await room.fetch()
+    await register(room)
+    room.forge.hooks.clear()
+    await room.work.probe(INTEGRATION)
+    assert room.forge.hooks == {}
+    await room.set_state(hook_checked_at=now() - timedelta(minutes=61))
+    await room.work.probe(INTEGRATION)
+    assert list(room.forge.hooks.values()) == [HOOK_URL]
+    assert (await room.integration()).hook_id in room.forge.hooks
+
+
+async def delete(room: Room) -> None:
+    async with room.database.transaction() as conn:
+        await integrations.mark_deleted(conn, await integrations.get_any(conn, BOX, INTEGRATION))
+
+
+async def is_gone(room: Room) -> bool:
+    async with room.database.connection() as conn:
+        return await integrations.find_any(conn, BOX, INTEGRATION) is None
+
+
+@pytest.fixture
+async def hooked(room: Room) -> Room:
+    await room.fetch()
+    await register(room)
+    room.forge.hooks["other"] = "https://elsewhere.example/hook"
+    return room
+
+
+async def test_a_removed_integration_takes_its_hook_along_and_leaves_environments(hooked: Room) -> None:
+    before = await hooked.environments()
+    await delete(hooked)
+    await hooked.work.remove_integration(INTEGRATION)
+    assert await is_gone(hooked)
+    assert hooked.forge.hooks == {"other": "https://elsewhere.example/hook"}
+    after = await hooked.environments()
+    assert after == {name: replace(each, integration_id=None) for name, each in before.items()}
+    assert await hooked.mirror.staged(INTEGRATION) == {}
+    assert set(await hooked.mirror.heads()) == {"main", "feature/a"}
+    await hooked.work.remove_integration(INTEGRATION)
+
+
+async def test_an_integration_that_nobody_removed_stays(hooked: Room) -> None:
+    await hooked.work.remove_integration(INTEGRATION)
+    assert not await is_gone(hooked)
+
+
+async def test_a_host_that_is_down_is_asked_again_but_not_for_ever(hooked: Room) -> None:
+    await delete(hooked)
+    hooked.forge.fault = raising(Unreachable("no answer"))  # type: ignore[assignment]
+    hooked.forge.asked.clear()
+    for _ in range(3):
+        await hooked.work.remove_integration(INTEGRATION)
+    assert (hooked.forge.asked, await is_gone(hooked)) == (["remove"], False)
+
+    async with hooked.database.transaction() as conn:
+        await conn.execute("update integration set deleted_at = deleted_at - interval '61 minutes'")
+        await conn.execute("update integration set hook_checked_at = now() - interval '31 seconds'")
+    await hooked.work.remove_integration(INTEGRATION)
+    assert (hooked.forge.asked, await is_gone(hooked)) == (["remove", "remove"], True)
+
+
+async def test_credentials_that_were_revoked_do_not_keep_an_integration(hooked: Room) -> None:
+    await delete(hooked)
+    hooked.forge.fault = raising(CredentialsRefused("revoked"))  # type: ignore[assignment]
+    await hooked.work.remove_integration(INTEGRATION)
+    assert await is_gone(hooked)
+
+
+async def test_a_removal_waits_for_a_fetch_that_runs(hooked: Room) -> None:
+    async with hooked.database.transaction() as conn:
+        project = await projects.get(conn, hooked.project_id)
+        integration = await integrations.get_any(conn, BOX, INTEGRATION)
+        actor = integration_actor(integration, "Forge")
+        running = await activities.create(conn, kinds.fetch(project, integration, "Forge", actor, {}))
+        await activities.begin(conn, running.id)
+        waiting = await activities.create(conn, kinds.fetch(project, integration, "Forge", actor, {}))
+    await delete(hooked)
+
+    await hooked.work.remove_integration(INTEGRATION)
+
+    assert not await is_gone(hooked)
+    async with hooked.database.connection() as conn:
+        first, second = await activities.get_any(conn, running.id), await activities.get_any(conn, waiting.id)
+    assert first is not None
+    assert second is not None
+    assert (first.cancel_requested_at is not None, second.state) == (True, "cancelled")
+    await hooked.end_activities()
+    await hooked.work.remove_integration(INTEGRATION)
+    assert await is_gone(hooked)
+
+
+async def test_a_fetch_of_a_removed_integration_does_nothing(room: Room, forge: Forge) -> None:
+    integration = await room.integration()
+    async with room.database.transaction() as conn:
+        project = await projects.get(conn, room.project_id)
+        actor = integration_actor(integration, "Forge")
+        asked = await activities.create(conn, kinds.fetch(project, integration, "Forge", actor, {}))
+    await delete(room)
+    outcome, log = await room.run(asked)
+    assert (outcome.result, log, forge.asked) == ("success", ["The integration was removed."], [])
