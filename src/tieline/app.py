@@ -20,16 +20,15 @@ from starlette.types import ASGIApp
 import tieline
 from tieline.activities.environment import EnvironmentActivities, Workshop
 from tieline.activities.runner import Runner
+from tieline.activities.secrets import KnownSecrets
 from tieline.activities.signals import Signals
 from tieline.activities.statuses import BuildStatuses
 from tieline.activities.stream import LogStream
 from tieline.api.application import create_app
 from tieline.api.documents import Writer
 from tieline.api.services import Services
-from tieline.core.documents import Activity
 from tieline.core.errors import Unavailable
 from tieline.core.ports import Deployer, Toolbox
-from tieline.core.redact import Redactor
 from tieline.deploy.command import CommandDeployer, Limits
 from tieline.deploy.document import render_order
 from tieline.deploy.none import NoDeployer
@@ -43,7 +42,7 @@ from tieline.net.client import GuardedClient
 from tieline.net.egress import Policy
 from tieline.net.resolve import resolve_pinned
 from tieline.settings import Settings, load_settings, load_type_settings
-from tieline.store import accounts, due, integrations
+from tieline.store import accounts, due
 from tieline.store.database import Database
 from tieline.store.embedded import EmbeddedServer
 from tieline.store.listener import Listener
@@ -183,13 +182,7 @@ class House:
         )
         handlers = {**EnvironmentActivities(workshop).handlers(), **sources.activity_handlers()}
         statuses = BuildStatuses(self.registry, self.box, self.settings.base_url)
-        return Runner(self.db, self.signals, handlers, self._redactor_of, statuses.announce)
-
-    async def _redactor_of(self, activity: Activity) -> Redactor:
-        """Masks every secret of the project's integrations, whichever of them the activity meets."""
-        async with self.db.connection() as conn:
-            known = await integrations.load_all(conn, self.box, activity.project_id)
-        return Redactor(secret for each in known for secret in each.secrets.values())
+        return Runner(self.db, self.signals, handlers, KnownSecrets(self.db, self.box).redactor_of, statuses.announce)
 
     async def _sweep(self) -> None:
         async with self.db.transaction() as conn:

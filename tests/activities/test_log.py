@@ -43,7 +43,7 @@ def test_an_endless_line_is_cut() -> None:
 
 async def test_many_lines_arrive_in_order(world: World) -> None:
     activity = await begun(world)
-    writer = LogWriter(world.db, activity, Redactor())
+    writer = LogWriter(world.db, activity)
     storing = asyncio.create_task(writer.run())
     for number in range(5000):
         await writer.write(f"{number}")
@@ -54,7 +54,7 @@ async def test_many_lines_arrive_in_order(world: World) -> None:
 
 async def test_a_lone_line_does_not_wait_for_company(world: World) -> None:
     activity = await begun(world)
-    writer = LogWriter(world.db, activity, Redactor())
+    writer = LogWriter(world.db, activity)
     storing = asyncio.create_task(writer.run())
     await writer.write("alone")
     await world.wait_for_text(activity, "alone\n")
@@ -64,7 +64,7 @@ async def test_a_lone_line_does_not_wait_for_company(world: World) -> None:
 
 async def test_a_full_log_says_so_once(world: World) -> None:
     activity = await begun(world)
-    writer = LogWriter(world.db, activity, Redactor(), longest=100)
+    writer = LogWriter(world.db, activity, longest=100)
     storing = asyncio.create_task(writer.run())
     for _ in range(50):
         await writer.write("nine bytes")
@@ -78,7 +78,8 @@ async def test_a_full_log_says_so_once(world: World) -> None:
 
 async def test_secrets_are_masked_across_lines(world: World) -> None:
     activity = await begun(world)
-    writer = LogWriter(world.db, activity, Redactor(["first line\nsecond line"]))
+    writer = LogWriter(world.db, activity)
+    writer.mask(Redactor(["first line\nsecond line"]))
     storing = asyncio.create_task(writer.run())
     await writer.write("key: first line\nsecond line, https://user:pass@host/")
     await writer.close()
@@ -88,7 +89,7 @@ async def test_secrets_are_masked_across_lines(world: World) -> None:
 
 async def test_a_writer_never_hangs_when_nothing_is_stored_any_more(world: World) -> None:
     activity = await begun(world)
-    writer = LogWriter(world.db, activity, Redactor())
+    writer = LogWriter(world.db, activity)
     storing = asyncio.create_task(writer.run())
     async with world.db.transaction() as conn:
         await activities.finish(conn, activity, Outcome())

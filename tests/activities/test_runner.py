@@ -11,10 +11,10 @@ import structlog
 
 from tests.activities.conftest import World, eventually
 from tests.unit.core.samples import ANN, MAIN, PROJECT
-from tieline.activities.runner import Runner
+from tieline.activities.runner import MOST_ATTEMPTS, Runner
 from tieline.core import kinds
 from tieline.core.documents import Activity
-from tieline.core.errors import Cancelled, DeployFailed, Invalid, Unreachable
+from tieline.core.errors import Cancelled, DeployFailed, Invalid, Unavailable, Unreachable
 from tieline.core.ports import ActivityHandler, Log, Outcome
 from tieline.core.redact import Redactor
 from tieline.core.remote import BuildState
@@ -190,6 +190,26 @@ async def test_a_worker_that_stops_leaves_it_for_the_next(world: World, announce
     assert [state for _, _, state in announced] == ["running", "succeeded"]
 
 
+async def test_an_activity_that_no_worker_survives_is_given_up(world: World, announced: Announced) -> None:
+    push = await world.push()
+    async with world.db.transaction() as conn:
+        await activities.begin(conn, push.id)
+        await conn.execute("update activity set attempt = %s", [MOST_ATTEMPTS])
+    await runner(world, succeed, announced).run(push.id)
+    assert (await world.activity(push)).result == "failure"
+    assert "Given up" in await world.text(push)
+
+
+async def test_secrets_that_cannot_be_read_fail_it(world: World, announced: Announced) -> None:
+    async def redactor_of(_activity: Activity) -> Redactor:
+        raise Unavailable("A stored secret needs another key.")
+
+    push = await world.push()
+    await Runner(world.db, world.signals, {"*": succeed}, redactor_of, announced).run(push.id)
+    assert (await world.activity(push)).result == "failure"
+    assert await world.text(push) == "A stored secret needs another key.\n"
+
+
 async def test_a_cancel_that_no_worker_heard_ends_the_next_attempt(world: World, announced: Announced) -> None:
     push = await world.push()
     async with world.db.transaction() as conn:
@@ -215,7 +235,7 @@ async def test_a_second_attempt_shuts_out_a_first_that_is_not_dead(world: World,
 
 WORKER = """
 import asyncio, sys
-from tieline.activities.runner import Runner
+from tieline.activities.runner import MOST_ATTEMPTS, Runner
 from tieline.activities.signals import Signals
 from tieline.store.database import Database
 from tieline.store.listener import Listener

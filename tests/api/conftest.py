@@ -16,13 +16,12 @@ from fastapi import FastAPI
 
 from tests.api.types import FORGE, SINK
 from tieline.activities.signals import Signals
-from tieline.activities.stream import LogStream, Window
+from tieline.activities.stream import LogStream
 from tieline.api.application import create_app
 from tieline.api.services import Services
-from tieline.core.http import HTTPClient
-from tieline.core.ports import Limiter, Toolbox
+from tieline.core.ports import Toolbox
 from tieline.core.secret import Secret
-from tieline.integrations.base import Registry
+from tieline.integrations.base import IntegrationType, Registry
 from tieline.net.egress import Policy
 from tieline.store import accounts
 from tieline.store.database import Database
@@ -57,14 +56,22 @@ class Client:
         return Client(self.url, self.session, token)
 
     async def __call__(
-        self, method: str, path: str, body: Any = None, *, raw: bytes | None = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        raw: bytes | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Answer:
         sent = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         content_bytes = raw if raw is not None else (None if body is None else json.dumps(body).encode())
         data = None if content_bytes is None else io.BytesIO(content_bytes)
         content = {"Content-Type": "application/json"} if data is not None else {}
         url = self.url + path
-        async with self.session.request(method, url, data=data, headers={**content, **sent, **(headers or {})}) as answer:
+        async with self.session.request(
+            method, url, data=data, headers={**content, **sent, **(headers or {})}
+        ) as answer:
             return Answer(answer.status, answer.headers.copy(), await answer.read())
 
     async def get(self, path: str) -> Any:
@@ -101,9 +108,11 @@ class _NoNetwork:
 
 def _toolbox() -> Toolbox:
     nobody = _NoNetwork()
-    http: HTTPClient = nobody
-    limiter: Limiter = nobody
-    return Toolbox(http=http, limiter=limiter, settings={})
+    return Toolbox(http=nobody, limiter=nobody, settings={})
+
+
+async def _is_started(server: uvicorn.Server) -> bool:
+    return server.started
 
 
 @asynccontextmanager
@@ -114,8 +123,7 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
         config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: _is_started(server))
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
@@ -124,19 +132,18 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def running(dsn: str) -> AsyncIterator[Instance]:
+async def running(dsn: str, types: tuple[IntegrationType, ...] = (FORGE, SINK)) -> AsyncIterator[Instance]:
     """One server process's worth of Tieline's API."""
     listener = Listener(dsn)
     async with Database(dsn, patience=2) as database, AsyncExitStack() as stack:
         async with database.transaction() as conn:
             await accounts.ensure_operator(conn, Secret(OPERATOR_TOKEN))
-        stream = LogStream(database, Signals(listener))
         services = Services(
             db=database,
             box=SecretBox(KEYS),
-            registry=Registry((FORGE, SINK), _toolbox()),
+            registry=Registry(types, _toolbox()),
             listener=listener,
-            read_log=lambda id, *, start_at, max_items, max_delay: stream.read(id, Window(start_at, max_items, max_delay)),
+            read_log=LogStream(database, Signals(listener)).read,
             public_url=PUBLIC_URL,
             token_keys=KEYS,
             check_url=Policy().check_url,
@@ -194,5 +201,5 @@ async def new_user(client: Client) -> NewUser:
 async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
     """Wait until `check` says yes; fail at the deadline."""
     async with asyncio.timeout(seconds):
-        while not await check():
+        while not await check():  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.02)

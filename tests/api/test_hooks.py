@@ -3,7 +3,9 @@
 import asyncio
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from tests.api.conftest import KEYS, Client, Instance, eventually
 from tests.api.test_integrations import create
@@ -104,7 +106,14 @@ def test_a_hint_counts_again_after_a_while() -> None:
     assert not nudges.is_due("a")
 
 
-@pytest.mark.parametrize("path", ["/projects/{p}/integrations/aaaaaaaaaaaaa/hook", "/projects/aaaaaaaaaaaaa/integrations/{i}/hook"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/projects/{p}/integrations/aaaaaaaaaaaaa/hook",
+        "/projects/aaaaaaaaaaaaa/integrations/{i}/hook",
+        "/projects/%00/integrations/{i}/hook",
+    ],
+)
 async def test_an_unknown_integration_is_404(host: Host, project: str, path: str) -> None:
     answer = await host.client("POST", path.format(p=project, i=host.id), raw=BODY)
     assert answer.status == 404
@@ -162,9 +171,6 @@ async def test_a_full_inbox_says_come_again(host: Host, instance: Instance) -> N
 async def test_while_the_database_is_away_hooks_are_503_and_then_stored(
     host: Host, instance: Instance, dsn: str
 ) -> None:
-    import psycopg
-    from psycopg import sql
-
     name = dsn.rpartition("dbname=")[2].split()[0]
     assert (await host.send()).status == 200
     allow = sql.SQL("alter database {} allow_connections {}")

@@ -1,5 +1,6 @@
 """Integrations: what is created, how it reads, what changes it, and what is refused."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -96,7 +97,10 @@ async def test_the_secret_is_sealed_in_the_database(client: Client, project: str
         ({"type": "forge", "repository": "nothing"}, "repository"),
         ({"type": "forge", "repository": 7}, "repository"),
         ({"type": "forge", "repository": "a/b", "app_credentials": {"key": "k"}}, "app_credentials.secret"),
-        ({"type": "forge", "repository": "a/b", "app_credentials": {"key": "k", "secret": 5}}, "app_credentials.secret"),
+        (
+            {"type": "forge", "repository": "a/b", "app_credentials": {"key": "k", "secret": 5}},
+            "app_credentials.secret",
+        ),
         ({"type": "forge", "repository": "a/b", "fetch_branches": "yes"}, "fetch_branches"),
         ({"type": "forge", "repository": "a/b", "pull_requests_max_pages": 0}, "pull_requests_max_pages"),
         ({"type": "health.sink", "url": "http://169.254.169.254/latest"}, "url"),
@@ -135,9 +139,7 @@ async def test_read_only_fields_are_ignored_and_prune_needs_fetch(client: Client
     assert entity["prune_branches"] is False
 
 
-async def test_a_patch_changes_what_it_names_and_synchronises(
-    client: Client, project: str, instance: Instance
-) -> None:
+async def test_a_patch_changes_what_it_names_and_synchronises(client: Client, project: str, instance: Instance) -> None:
     entity = await create(client, project)
     path = f"/projects/{project}/integrations/{entity['id']}"
     answer = await client("PATCH", path, {"fetch_branches": False})
@@ -153,7 +155,12 @@ async def test_a_patch_changes_what_it_names_and_synchronises(
 async def test_a_patch_that_changes_nothing_does_nothing(client: Client, project: str) -> None:
     entity = await create(client, project)
     path = f"/projects/{project}/integrations/{entity['id']}"
-    for body in ({}, {"repository": "acme/site"}, {"id": "x", "type": "forge"}, {"app_credentials": FORGE["app_credentials"]}):
+    for body in (
+        {},
+        {"repository": "acme/site"},
+        {"id": "x", "type": "forge"},
+        {"app_credentials": FORGE["app_credentials"]},
+    ):
         answer = await client("PATCH", path, body)
         assert (answer.status, answer.json["_embedded"]["activities"]) == (200, [])
         assert answer.json["_embedded"]["entity"] == entity
@@ -181,7 +188,12 @@ async def test_another_repository_is_met_like_a_new_one(client: Client, project:
         "integration.forge.fetch",
     ]
     after = await stored(instance, entity["id"])
-    assert (after.remote_id, after.hook_id, after.remote_default_branch, after.signed_hook_seen) == (None, None, None, False)
+    assert (after.remote_id, after.hook_id, after.remote_default_branch, after.signed_hook_seen) == (
+        None,
+        None,
+        None,
+        False,
+    )
     assert after.secrets["hook"] != before.secrets["hook"]
     # The activities of the creation wait still, so no second ones were made.
     assert sorted(await open_types(client, project)) == ["integration.forge.fetch", "integration.forge.register_hooks"]
@@ -237,8 +249,6 @@ async def test_sync_asks_for_one_fetch_of_everything(client: Client, project: st
 
 
 async def test_two_creations_at_once_leave_one_git_source(client: Client, project: str) -> None:
-    import asyncio
-
     answers = await asyncio.gather(*(client("POST", f"/projects/{project}/integrations", FORGE) for _ in range(5)))
     assert sorted(answer.status for answer in answers) == [201, 400, 400, 400, 400]
     assert len(await client.get(f"/projects/{project}/integrations")) == 1

@@ -19,7 +19,9 @@ def basic(client_id: str) -> dict[str, str]:
 
 SHAPES = {
     "upsun-cli": (
-        urlencode({"client_id": "upsun-cli", "client_secret": "", "grant_type": "api_token", "api_token": OPERATOR_TOKEN}),
+        urlencode(
+            {"client_id": "upsun-cli", "client_secret": "", "grant_type": "api_token", "api_token": OPERATOR_TOKEN}
+        ),
         {"Content-Type": FORM},
     ),
     "platform-cli": (

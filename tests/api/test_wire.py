@@ -153,7 +153,6 @@ async def test_the_operator_can_see_how_it_is_going(client: Client, project: str
         "workers": "No worker has said lately that it is alive.",
     }
     figures = (await anybody("GET", "/metrics")).body.decode()
-    print(figures)
     assert 'route="/projects/{project_id}/integrations",status="200"} 1.0' in figures
     assert 'tieline_activities{state="complete"} 1.0' in figures
     assert 'tieline_pool{state="size"}' in figures

@@ -93,5 +93,9 @@ FORGE = IntegrationType(
     validator=_validator,
 )
 SINK = IntegrationType(
-    key="health.sink", title="Sink", summary="Hears of everything.", fields=SinkFields, example={"url": "https://x.example/"}
+    key="health.sink",
+    title="Sink",
+    summary="Hears of everything.",
+    fields=SinkFields,
+    example={"url": "https://x.example/"},
 )

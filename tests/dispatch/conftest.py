@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -125,7 +124,7 @@ class Post:
 
 
 @pytest.fixture
-async def post(database: Database) -> AsyncIterator[Post]:
+async def post(database: Database) -> Post:
     await furnish(database)
     host = Host()
-    yield Post(database, host, Sender(database, registry_of(host), BOX))
+    return Post(database, host, Sender(database, registry_of(host), BOX))

@@ -147,6 +147,18 @@ async def test_what_a_killed_worker_was_sending_is_sent_when_its_lease_is_over(p
     assert post.host.states() == ["running"]
 
 
+async def test_what_kills_every_sender_is_given_up(post: Post) -> None:
+    number = await post.add("running")
+    for _ in range(7):
+        await post.make_due()
+        async with post.db.transaction() as conn:
+            assert len(await deliveries.due(conn, INTEGRATION.id)) == 1
+    await post.make_due()
+    await post.send()
+    assert (await post.row(number))["state"] == "failed"
+    assert post.host.statuses == []
+
+
 async def test_a_late_result_of_a_lost_lease_changes_nothing(post: Post) -> None:
     number = await post.add("running")
     async with post.db.transaction() as conn:

@@ -90,9 +90,7 @@ async def test_a_wake_up_for_a_key_that_waits_already_adds_nothing(database: Dat
 
 async def test_creation_times_differ_within_a_project(database: Database, project: str) -> None:
     async with database.transaction() as conn:
-        created = [
-            await activities.get(conn, project, await add(conn, f"e{number}")) for number in range(20)
-        ]
+        created = [await activities.get(conn, project, await add(conn, f"e{number}")) for number in range(20)]
     moments = [each.created_at for each in created]
     assert moments == sorted(set(moments))
     assert moments[-1] <= now()

@@ -150,9 +150,7 @@ class Project:
     async def sync(self, **body: Any) -> None:
         await self.server.call("POST", f"{self.integration_path}/sync", body or {})
 
-    async def wait_for(
-        self, environment: str, *, seconds: float = 30, **fields: Any
-    ) -> dict[str, Any]:
+    async def wait_for(self, environment: str, *, seconds: float = 30, **fields: Any) -> dict[str, Any]:
         """The environment once all `fields` read as given."""
 
         async def matches() -> dict[str, Any] | None:

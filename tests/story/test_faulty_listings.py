@@ -16,9 +16,12 @@ async def connected(host: BitbucketSimulator, start_server: StartServer) -> Proj
     for branch in BRANCHES:
         await host.commit(REPOSITORY, branch, {"page.html": branch}, f"Add {branch}", parent="main")
         await host.open_pull(REPOSITORY, source=branch, target="main")
+    # Two more, so that losing them all at once is more than half of everything.
+    for target in BRANCHES[:2]:
+        await host.open_pull(REPOSITORY, source=BRANCHES[2], target=target)
     server = await start_server()
     project = await connect(server, host, REPOSITORY)
-    await project.wait_for("pr-6", status="active")
+    await project.wait_for("pr-8", status="active")
     await project.settled()
     return project
 
@@ -31,7 +34,7 @@ async def ended_fetches(project: Project) -> list[str]:
 async def test_fifteen_faults_prune_nothing(host: BitbucketSimulator, start_server: StartServer) -> None:
     project = await connected(host, start_server)
     before = {name: (each["status"], each["head_commit"]) for name, each in (await project.environments()).items()}
-    assert len(before) == 13
+    assert len(before) == 15
 
     for fault in host.faults.LISTING_FAULTS:
         ended = await ended_fetches(project)
@@ -55,7 +58,7 @@ async def test_a_mass_deletion_waits_for_a_person(host: BitbucketSimulator, star
     host.faults.drop_hooks = True
     for branch in BRANCHES:
         await host.delete_branch(REPOSITORY, branch)
-    for number in range(1, 7):
+    for number in range(1, 9):
         await host.decline_pull(REPOSITORY, number)
 
     await project.sync()
@@ -67,7 +70,7 @@ async def test_a_mass_deletion_waits_for_a_person(host: BitbucketSimulator, star
         return None
 
     await eventually(refused, what="the fetch that refuses")
-    assert len(await project.environments()) == 13
+    assert len(await project.environments()) == 15
 
     await project.sync(confirm_prune=True)
 
@@ -86,4 +89,4 @@ async def test_nothing_beyond_the_page_window_is_removed(
     await project.server.call("PATCH", project.integration_path, {"pull_requests_max_pages": pages})
     await project.sync()
     await project.settled()
-    assert {f"pr-{number}" for number in range(1, 7)} <= set(await project.environments())
+    assert {f"pr-{number}" for number in range(1, 9)} <= set(await project.environments())

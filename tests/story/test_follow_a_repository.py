@@ -28,9 +28,9 @@ def orders(deployer: Path, environment: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
 
 
-async def status_of(host: BitbucketSimulator, commit: str, state: str) -> dict[str, Any]:
+async def status_of(host: BitbucketSimulator, commit: str, state: str, repository: str = REPOSITORY) -> dict[str, Any]:
     async def posted() -> dict[str, Any] | None:
-        return next((each for each in host.statuses(REPOSITORY, commit) if each["state"] == state), None)
+        return next((each for each in host.statuses(repository, commit) if each["state"] == state), None)
 
     return await eventually(posted, what=f"a {state} status on {commit}")
 
@@ -38,8 +38,8 @@ async def status_of(host: BitbucketSimulator, commit: str, state: str) -> dict[s
 async def sample_repository(host: BitbucketSimulator) -> str:
     host.create_repository(REPOSITORY)
     head = await host.commit(REPOSITORY, "main", {"index.html": "main"}, "Start")
-    await host.commit(REPOSITORY, "feature/a", {"index.html": "a"}, "Add a", parent="main")
-    await host.commit(REPOSITORY, "Feature-A", {"index.html": "A"}, "Add the other a", parent="main")
+    await host.commit(REPOSITORY, "feature/a", {"a.html": "a"}, "Add a", parent="main")
+    await host.commit(REPOSITORY, "Feature-A", {"upper.html": "A"}, "Add the other a", parent="main")
     return head
 
 
@@ -66,7 +66,7 @@ async def walk(project: Project, host: BitbucketSimulator, deployer: Path, first
     assert [each["action"] for each in done] == ["sync-data", "build", "deploy"]
     assert done[0]["parent"]["id"] == "main"
 
-    pushed = await host.commit(REPOSITORY, "feature/a", {"index.html": "a2"}, "Improve a")
+    pushed = await host.commit(REPOSITORY, "feature/a", {"a.html": "a2"}, "Improve a")
     await project.wait_for(f"pr-{number}", head_commit=pushed)
     status = await status_of(host, pushed, "SUCCESSFUL")
     assert status["refname"] == "feature/a"
@@ -154,7 +154,7 @@ async def test_a_fork_is_built_only_after_an_admin_says_so(
 
     await server.call("POST", f"{project.path}/environments/pr-{number}/activate")
     await project.wait_for(f"pr-{number}", status="active")
-    await status_of(host, commit, "SUCCESSFUL")
+    assert (await status_of(host, commit, "SUCCESSFUL", "stranger/site"))["refname"] is None
 
 
 async def test_a_new_default_branch_is_followed(

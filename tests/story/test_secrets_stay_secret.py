@@ -60,9 +60,13 @@ async def test_planted_secrets_are_found_nowhere(
     minted = await server.call("POST", f"/users/{(await server.get('/users/me'))['id']}/api-tokens", {"name": "canary"})
     api_token = next(value for value in minted.values() if isinstance(value, str) and len(value) >= 32)
 
-    answers = [await server.call("PATCH", project.integration_path, {
-        "addon_credentials": {"addon_key": "addon", "client_key": "client", "shared_secret": ADDON_SECRET}
-    })]
+    answers = [
+        await server.call(
+            "PATCH",
+            project.integration_path,
+            {"addon_credentials": {"addon_key": "addon", "client_key": "client", "shared_secret": ADDON_SECRET}},
+        )
+    ]
     host.faults.refuse_credentials = True
     await project.sync()
 

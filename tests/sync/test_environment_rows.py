@@ -121,3 +121,13 @@ async def test_pending_activities_show(database: Database, project: Project) -> 
         await activities.create(conn, kinds.activate(project, environment, Actor("ada", "Ada")))
     found = await load(database, project)
     assert (found["a"].has_pending_activity, found["main"].has_pending_activity) == (True, False)
+
+
+async def test_heads_of_what_is_being_activated_are_left_to_a_build(database: Database, project: Project) -> None:
+    await stored(database, main(), env("a"), env("b"))
+    async with database.transaction() as conn:
+        environment = await environments.get(conn, project.id, "a", lock=True)
+        await activities.create(conn, kinds.activate(project, environment, Actor("ada", "Ada")))
+        await environments.update_heads(conn, project.id, dict.fromkeys(("a", "b"), sha("2")))
+    heads = {each.id: each.head_commit for each in (await load(database, project)).values()}
+    assert heads == {"main": sha("1"), "a": sha("1"), "b": sha("2")}

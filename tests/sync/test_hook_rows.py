@@ -28,7 +28,7 @@ async def integration(database: Database, project: Project) -> Integration:
 
 async def query(database: Database, statement: str) -> Sequence[dict[str, Any]]:
     async with database.connection() as conn:
-        return await (await conn.execute(statement)).fetchall()  # type: ignore[arg-type]
+        return await (await conn.execute(statement)).fetchall()
 
 
 def hook(integration: str = "integration23", body: bytes = b"{}", *, signed: bool = True) -> NewHook:

@@ -329,6 +329,7 @@ async def test_a_branch_git_cannot_mirror_is_said(room: Room) -> None:
 async def test_a_person_acts_between_plan_and_step(room: Room) -> None:
     """A plan is a moment old when it is applied: what was deactivated since is not built, what is going stays."""
     await room.fetch()
+    await room.end_activities()
     integration = await room.integration()
     async with room.database.transaction() as conn:
         project = await projects.get(conn, room.project_id)

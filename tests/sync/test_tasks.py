@@ -221,7 +221,7 @@ async def test_a_host_that_is_down_is_asked_again_but_not_for_ever(hooked: Room)
 
     async with hooked.database.transaction() as conn:
         await conn.execute("update integration set deleted_at = deleted_at - interval '61 minutes'")
-        await conn.execute("update integration set hook_checked_at = now() - interval '31 seconds'")
+        await conn.execute("update integration set next_reconcile_at = next_reconcile_at - interval '31 seconds'")
     await hooked.work.remove_integration(INTEGRATION)
     assert (hooked.forge.asked, await is_gone(hooked)) == (["remove", "remove"], True)
 

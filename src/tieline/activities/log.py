@@ -23,7 +23,7 @@ FULL: Final = "The log is full. What follows is not kept.\n"
 Line = tuple[datetime, str]
 
 
-class Superseded(TielineError):  # noqa: N818 - named for what happened, like the errors of core
+class Superseded(TielineError):
     """Another attempt runs this activity now, or it has ended; nothing more is to be done here."""
 
 
@@ -47,12 +47,16 @@ class LogWriter:
     `run` stores them, in a task of its own: a handler that is cancelled never interrupts a transaction.
     """
 
-    def __init__(self, db: Database, activity: Activity, redactor: Redactor, longest: int = LONGEST_LOG) -> None:
+    def __init__(self, db: Database, activity: Activity, longest: int = LONGEST_LOG) -> None:
         self._db = db
         self._activity = activity
-        self._redactor = redactor
+        self._redactor = Redactor()
         self._room = longest
         self._waiting: asyncio.Queue[Line | None] = asyncio.Queue(MOST_WAITING)
+
+    def mask(self, redactor: Redactor) -> None:
+        """Mask the secrets of a redactor from now on."""
+        self._redactor = redactor
 
     async def write(self, text: str) -> None:
         """Append text. Waits while the database is slower than the writer."""

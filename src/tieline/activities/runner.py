@@ -10,7 +10,7 @@ import structlog
 from tieline.activities.log import LogWriter, Superseded
 from tieline.activities.signals import Signals, Waiter
 from tieline.core.documents import Activity
-from tieline.core.errors import Cancelled, DeployFailed, NotFound, TielineError
+from tieline.core.errors import Cancelled, DeployFailed, NotFound, TielineError, Unavailable
 from tieline.core.ids import new_id
 from tieline.core.ports import ActivityHandler, Log, Outcome
 from tieline.core.redact import Redactor
@@ -23,6 +23,7 @@ log = structlog.get_logger()
 NOTICED_WAIT: Final = 1.0
 NOTHING_TO_CLEAN: Final = 0.1
 TIME_TO_CLEAN: Final = 15.0
+MOST_ATTEMPTS: Final = 50
 Announce = Callable[[Connection, Activity, BuildState], Awaitable[None]]
 RedactorOf = Callable[[Activity], Awaitable[Redactor]]
 
@@ -80,7 +81,7 @@ class Runner:
         return activity
 
     async def _run(self, activity: Activity, waiter: Waiter) -> None:
-        writer = LogWriter(self._db, activity, await self._redactor_of(activity))
+        writer = LogWriter(self._db, activity)
         storing = asyncio.create_task(writer.run())
         try:
             outcome = await self._attempt(activity, writer, waiter, storing)
@@ -128,6 +129,7 @@ class Runner:
         """What the handler makes of it; None when the handler itself finds that it is not wanted any more."""
         try:
             await _say_first(activity, writer)
+            writer.mask(await self._redactor_of(activity))
             return await self._handler(activity.type)(activity, writer)
         except Superseded:
             raise
@@ -172,6 +174,9 @@ def build_state_of(outcome: Outcome | None) -> BuildState:
 
 
 async def _say_first(activity: Activity, writer: Log) -> None:
+    """Raises `Unavailable` when it has been started too often."""
+    if activity.attempt > MOST_ATTEMPTS:
+        raise Unavailable(f"Every worker that ran this activity stopped in the middle. Given up after {MOST_ATTEMPTS}.")
     waited = activity.timings.get("wait", 0)
     if activity.attempt > 1:
         await writer.write(f"The worker that ran this activity is gone. Starting again (attempt {activity.attempt}).")

@@ -62,6 +62,7 @@ def plan_status(activity: Activity, environment: Environment, state: BuildState,
         description=_SENTENCES[state].format(environment.id)[:LONGEST_DESCRIPTION],
         url=status_url(activity, environment, state, public_url),
         refname=refname_of(environment),
+        fork=environment.pull.source_repository if environment.pull and environment.pull.is_fork else None,
     )
 
 

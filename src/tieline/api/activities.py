@@ -33,8 +33,7 @@ _MISSING: Final = "Activity not found"
 _STATES: Final = (*get_args(ActivityState), "scheduled", "staged")
 _RESULTS: Final = get_args(ActivityResult)
 # Clients send the plus of an offset unescaped, so that it arrives as a space.
-_BROKEN_OFFSET: Final = re.compile(r" (\d\d:?\d\d)\Z")
-_FAR: Final = datetime(9999, 12, 31, tzinfo=UTC)
+_BROKEN_OFFSET: Final = re.compile(r" ([0-9]{2}:?[0-9]{2})\Z")
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def parse_moment(text: str) -> datetime:
     """A moment as clients write it: ISO 8601 with its plus broken or not, or seconds since the epoch."""
     mended = _BROKEN_OFFSET.sub(r"+\1", text.strip())
     try:
-        number = re.fullmatch(r"-?\d{1,12}(\.\d{1,9})?", mended)
+        number = re.fullmatch(r"-?[0-9]{1,12}(\.[0-9]{1,9})?", mended)
         if number:
             return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=float(mended))
         moment = datetime.fromisoformat(mended)
@@ -160,7 +159,7 @@ def _number(text: str | None, default: int) -> int:
 
 
 def _delay(text: str | None) -> float | None:
-    known = re.fullmatch(r"-?\d{1,6}(\.\d{1,6})?", text or "")
+    known = re.fullmatch(r"-?[0-9]{1,6}(\.[0-9]{1,6})?", text or "")
     return float(known[0]) if known else None
 
 
@@ -175,7 +174,11 @@ _FILTERS: Final[dict[str, Any]] = {
             "description": "The newest `created_at` to return; for the next page, that of the last one seen.",
             "schema": {"type": "string", "format": "date-time"},
         },
-        {"name": "count", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MOST, "default": _PAGE}},
+        {
+            "name": "count",
+            "in": "query",
+            "schema": {"type": "integer", "minimum": 1, "maximum": MOST, "default": _PAGE},
+        },
     ]
 }
 

@@ -26,7 +26,7 @@ def _path(*parts: str) -> str:
     return "/".join([_PREFIX, *(quote(part, safe="") for part in parts)])
 
 
-def integration_path(project_id: str, id: str) -> str:  # noqa: A002
+def integration_path(project_id: str, id: str) -> str:
     """The path of an integration, as links have it."""
     return _path(project_id, "integrations", id)
 
@@ -75,7 +75,11 @@ class Writer:
         if is_admin and is_cancellable(activity):
             links["#cancel"] = _link(f"{path}/cancel")
         log_url = f"{self.public_url.rstrip('/')}{path}/log"
-        return {**wire.render_activity(activity, log_url), "_links": links}
+        document = {**wire.render_activity(activity, log_url), "_links": links}
+        if not is_admin:
+            # How an integration is set up is for admins, from whatever side it is looked at.
+            document["payload"] = {name: value for name, value in activity.payload.items() if name != "integration"}
+        return document
 
     def integration(self, integration: Integration) -> JSON:
         """An integration, without anything that is write-only."""

@@ -29,7 +29,7 @@ _RECORDED: Final = {"http_access": "http_access", "restrict_robots": "restrict_r
 MakeActivity = Callable[[Project, Environment, Actor], NewActivity]
 
 
-async def load_environment(conn: Connection, project_id: str, id: str, *, lock: bool = False) -> Environment:  # noqa: A002
+async def load_environment(conn: Connection, project_id: str, id: str, *, lock: bool = False) -> Environment:
     """One environment by its id. Raises `NotFound`."""
     missing = "Environment not found"
     found = await environments.find(conn, project_id, known_id(id, missing), lock=lock)

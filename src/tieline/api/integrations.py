@@ -26,7 +26,7 @@ from tieline.core.secret import Secret
 from tieline.integrations.base import IntegrationType, Registry
 from tieline.integrations.fields import MESSAGE, validate_create, validate_patch
 from tieline.integrations.fields import Accepted as Fields
-from tieline.store import activities, fetches, integrations, projects, wakeups
+from tieline.store import activities, due, fetches, integrations, projects
 from tieline.store.database import Connection
 
 router = APIRouter(tags=["Third-Party Integrations"])
@@ -228,10 +228,7 @@ async def delete_integration(access: Admin, rooms: InRooms, integration_id: str)
     async with rooms.services.db.transaction() as conn:
         present = await _load(conn, rooms, access, integration_id, lock=True)
         await integrations.mark_deleted(conn, present)
-        arguments = {"integration_id": present.id}
-        await wakeups.wake(
-            conn, "remove_integration", f"remove:{present.id}", arguments, kinds.integration_key(present.id)
-        )
+        await due.wake_removal(conn, present.id)
     rooms.shelves.drop(access.project_id)
     return accepted()
 

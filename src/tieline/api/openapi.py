@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's, with what its generator cannot see, and the integration types by their declarations."""
+"""The OpenAPI document: FastAPI's, with what its generator cannot see, and the integration types as declared."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -59,6 +59,10 @@ def _union(names: dict[str, str], *, discriminated: bool) -> JSON:
 
 def _add_schema(schemas: JSON, model: type[BaseModel]) -> str:
     schema = model.model_json_schema(ref_template=REFERENCE)
+    for described in schema.get("properties", {}).values():
+        # A field that is not sent has no value, and null is none that every field may have.
+        if described.get("default", "") is None:
+            del described["default"]
     schemas.update(schema.pop("$defs", {}))
     schemas[model.__name__] = schema
     return model.__name__

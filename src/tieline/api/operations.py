@@ -19,7 +19,9 @@ from tieline.store import figures, migrate
 log = structlog.get_logger()
 router = APIRouter(tags=["Operations"])
 
-_NOT_READY: Final[dict[int | str, dict[str, Any]]] = {503: {"model": Health, "description": "Not ready; `checks` says why."}}
+_NOT_READY: Final[dict[int | str, dict[str, Any]]] = {
+    503: {"model": Health, "description": "Not ready; `checks` says why."}
+}
 
 
 @router.get("/healthz", response_model=Health)

@@ -35,9 +35,7 @@ async def list_projects(request: Request, caller: AnyCaller, rooms: InRooms) -> 
         is_operator = caller.account.is_operator
         found = await (projects.load_all(conn) if is_operator else projects.load_visible(conn, caller.id))
         roles = await accounts.load_roles(conn, caller.id)
-    documents = [
-        rooms.writer.project(each, is_admin=is_operator or roles.get(each.id) == "admin") for each in found
-    ]
+    documents = [rooms.writer.project(each, is_admin=is_operator or roles.get(each.id) == "admin") for each in found]
     return tagged(request, documents)
 
 

@@ -59,9 +59,7 @@ def _tag_headers(etag: bytes) -> list[tuple[bytes, bytes]]:
 
 def is_known(if_none_match: bytes, etag: bytes) -> bool:
     """Whether `If-None-Match` names the tag, by weak comparison."""
-    return any(
-        each.strip().removeprefix(b"W/") in (etag, b"*") for each in if_none_match.split(b",")
-    )
+    return any(each.strip().removeprefix(b"W/") in (etag, b"*") for each in if_none_match.split(b","))
 
 
 def tagged(request: Request, document: object) -> Response:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tieline.api.documents import Writer
+from tieline.api.gate import is_id
 from tieline.api.memory import Memory
 from tieline.api.responses import Rendered
 from tieline.api.services import Services
@@ -36,6 +37,9 @@ class Shelf:
     hooks: Mapping[str, HookTarget]
 
 
+_EMPTY: Final = Shelf(listing=Rendered.of([]), each={}, hooks={})
+
+
 class Shelves:
     """Shelves by project."""
 
@@ -56,6 +60,8 @@ class Shelves:
         shelf = self._memory.peek(project_id)
         if shelf is not None:
             return shelf
+        if not is_id(project_id):
+            return _EMPTY
         return await self._memory.read(
             project_id, lambda: self._load(project_id), lambda shelf: (project_id,) if shelf.each else (), project_id
         )

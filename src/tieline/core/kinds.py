@@ -265,6 +265,11 @@ def _environment_names(environment: Environment) -> tuple[str, str]:
     return marked, f"**{environment.title}**"
 
 
+def _shown_to_everybody(environment: JSON) -> JSON:
+    """Without the passwords of its HTTP access: payloads are kept, and travel further than environments."""
+    return {**environment, "http_access": {**environment["http_access"], "basic_auth": {}}}
+
+
 def _payload(
     project: Project,
     actor: Actor,
@@ -277,7 +282,7 @@ def _payload(
         "project": render_project_fields(project),
     }
     if environment is not None:
-        payload["environment"] = render_environment(environment, project)
+        payload["environment"] = _shown_to_everybody(render_environment(environment, project))
     if integration is not None:
         payload["integration"] = render_integration_fields(integration)
     return payload

@@ -101,7 +101,10 @@ BuildState = Literal["running", "succeeded", "failed", "stopped"]
 
 @dataclass(frozen=True)
 class BuildStatus:
-    """The outcome of one commit in one environment. `key` is stable per environment; `refname` is a branch."""
+    """The outcome of one commit in one environment. `key` is stable per environment; `refname` is a branch.
+
+    `fork` is the full name of the repository that the commit is from, where that is not the integration's own.
+    """
 
     commit: str
     key: str
@@ -110,3 +113,4 @@ class BuildStatus:
     description: str
     url: str
     refname: str | None = None
+    fork: str | None = None

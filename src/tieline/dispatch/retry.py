@@ -8,6 +8,8 @@ from tieline.core.errors import RateLimited, RemoteError, RemoteNotFound, Remote
 
 WAITS: Final = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 1800, 7200))
 
+MOST_ATTEMPTS: Final = len(WAITS) + 1
+
 
 @dataclass(frozen=True)
 class GiveUp:
@@ -26,6 +28,6 @@ def plan_retry(error: RemoteError, attempts: int, now: datetime) -> GiveUp | Try
     """What to do after the attempt number `attempts` (from 1) failed with `error`."""
     if isinstance(error, RateLimited):
         return TryAgain(max(error.until, now + timedelta(seconds=1)), counted=False)
-    if isinstance(error, RemoteNotFound | RemoteRejected) or attempts > len(WAITS):
+    if isinstance(error, RemoteNotFound | RemoteRejected) or attempts >= MOST_ATTEMPTS:
         return GiveUp()
     return TryAgain(now + WAITS[attempts - 1])

@@ -9,7 +9,7 @@ import structlog
 from tieline.core.clock import now
 from tieline.core.errors import RemoteError
 from tieline.core.remote import BuildStatus
-from tieline.dispatch.retry import GiveUp, plan_retry
+from tieline.dispatch.retry import MOST_ATTEMPTS, GiveUp, plan_retry
 from tieline.integrations.base import Registry, StatusReporter
 from tieline.store import deliveries, integrations
 from tieline.store.database import Database
@@ -59,6 +59,10 @@ class Sender:
                 await deliveries.failed(conn, delivery, reason)
 
     async def _send(self, delivery: Delivery, reporter: StatusReporter, turn: asyncio.Semaphore) -> None:
+        if delivery.attempts > MOST_ATTEMPTS:
+            # Whoever tried before did not live to say what happened.
+            await self._give_up([delivery], f"Given up after {MOST_ATTEMPTS} attempts without a result.")
+            return
         async with turn:
             try:
                 await reporter.report(BuildStatus(**delivery.payload))

@@ -43,8 +43,8 @@ class Source(Protocol):
         """Where to fetch a fork's branch from. Raises `RemoteNotFound` when it may not be read."""
         ...
 
-    async def git_credentials(self, *, renew: bool = False) -> GitCredentials:
-        """What git needs; `renew` after git was refused."""
+    async def git_credentials(self, *, renew: bool = False) -> GitCredentials | None:
+        """What git needs, None for anonymous access; `renew` after git was refused."""
         ...
 
     def git_urls_allowed(self) -> tuple[str, ...]:

@@ -215,10 +215,12 @@ def _value_at(body: Any, path: list[str]) -> Any:
     return body
 
 
+# Pydantic's name of an error -> what is wanted instead, where a kind of value is missing.
 _EXPECTED: Final = {
     "string_type": "a string",
     "bool_type": "true or false",
     "int_type": "a whole number",
+    "int_from_float": "a whole number",
     "float_type": "a number",
     "list_type": "a list",
     "dict_type": "an object",
@@ -227,20 +229,43 @@ _EXPECTED: Final = {
 }
 
 
+_JSON_TYPES: Final = {bool: "a boolean", int: "a number", float: "a fraction", str: "a string", list: "a list"}
+_LIMITS: Final = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("more than", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("less than", "lt"),
+}
+
+
 def _sentence(error: ErrorDetails, found: Any, kind: type[Fields], *, secret: bool) -> str:
-    context = error.get("ctx", {})
+    context, name = error.get("ctx", {}), str(error["loc"][-1])
     match error["type"]:
         case "missing":
-            return "This field is required."
+            return _required(name, kind)
         case "extra_forbidden":
-            return _unknown(str(error["loc"][-1]), kind)
-        case "literal_error" | "enum":
-            return f"Must be {context.get('expected', 'one of the allowed values')}, not {_show(found, secret=secret)}."
+            return _unknown(name, kind)
         case "value_error":
             return str(context.get("error", "This value is not valid."))
-        case known if known in _EXPECTED:
-            return f"Must be {_EXPECTED[known]}, not {_json_type(found)}."
-    return f"{error['msg'].replace('Input should', 'Must').replace('Must be', 'Must be', 1)}."
+        case "literal_error" | "enum":
+            return f"Must be {context['expected']}, not {_show(found, secret=secret)}."
+    return _mismatch(error, found, secret=secret)
+
+
+def _mismatch(error: ErrorDetails, found: Any, *, secret: bool) -> str:
+    """A value of the wrong type, or beyond a limit."""
+    name = error["type"]
+    if name in _EXPECTED:
+        return f"Must be {_EXPECTED[name]}, not {_json_type(found)}."
+    if name in _LIMITS:
+        words, bound = _LIMITS[name]
+        return f"Must be {words} {error['ctx'][bound]}, not {_show(found, secret=secret)}."
+    return f"{error['msg'].replace('Input should', 'Must').replace('String should', 'Must')}."
+
+
+def _required(name: str, kind: type[Fields]) -> str:
+    field = kind.model_fields.get(name)
+    return " ".join(["This field is required.", *([field.description] if field and field.description else [])])
 
 
 def _unknown(name: str, kind: type[Fields]) -> str:
@@ -250,23 +275,12 @@ def _unknown(name: str, kind: type[Fields]) -> str:
 
 
 def _show(found: Any, *, secret: bool) -> str:
-    plain = isinstance(found, str) and len(found) <= 40 and not secret  # noqa: PLR2004 - enough for a typing error
-    return repr(found) if plain else _json_type(found)
+    short = isinstance(found, str | int) and len(str(found)) <= 40  # noqa: PLR2004 - enough for a typing error
+    return repr(found) if short and not secret else _json_type(found)
 
 
 def _json_type(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a string"
-        case list():
-            return "a list"
-    return "an object"
+    return "null" if value is None else _JSON_TYPES.get(type(value), "an object")
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:

@@ -60,7 +60,7 @@ async def create(conn: Connection, account: Account) -> None:
         raise _username_taken(account.username) from error
 
 
-async def save(conn: Connection, id: str, **columns: object) -> Account:  # noqa: A002
+async def save(conn: Connection, id: str, **columns: object) -> Account:
     """Set the named columns of one account. Raises `NotFound`, and `Invalid` when the username is taken."""
     unknown = columns.keys() - _CHANGEABLE
     if unknown:
@@ -88,7 +88,7 @@ async def load_all(conn: Connection) -> list[Account]:
     return [_account(row) for row in await cursor.fetchall()]
 
 
-async def get(conn: Connection, id: str) -> Account:  # noqa: A002
+async def get(conn: Connection, id: str) -> Account:
     """One account. Raises `NotFound`."""
     cursor = await conn.execute("select * from account where id = %s", [id])
     row = await cursor.fetchone()
@@ -117,7 +117,7 @@ async def load_tokens(conn: Connection, account_id: str) -> list[APIToken]:
     return [_token(row) for row in await cursor.fetchall()]
 
 
-async def get_token(conn: Connection, account_id: str, id: str) -> APIToken:  # noqa: A002
+async def get_token(conn: Connection, account_id: str, id: str) -> APIToken:
     """One token of an account. Raises `NotFound`."""
     cursor = await conn.execute("select * from api_token where account_id = %s and id = %s", [account_id, id])
     row = await cursor.fetchone()
@@ -126,7 +126,7 @@ async def get_token(conn: Connection, account_id: str, id: str) -> APIToken:  # 
     return _token(row)
 
 
-async def remove_token(conn: Connection, account_id: str, id: str) -> None:  # noqa: A002
+async def remove_token(conn: Connection, account_id: str, id: str) -> None:
     """Revoke a token and every access token that came from it. Raises `NotFound`."""
     cursor = await conn.execute("delete from api_token where account_id = %s and id = %s", [account_id, id])
     if cursor.rowcount == 0:
@@ -166,7 +166,7 @@ async def find_bearer_of(conn: Connection, token_id: str, account_id: str) -> Be
     return _bearer(await cursor.fetchone())
 
 
-async def touch_token(conn: Connection, id: str) -> None:  # noqa: A002
+async def touch_token(conn: Connection, id: str) -> None:
     """Remember that a token was exchanged just now."""
     await conn.execute("update api_token set last_used_at = clock_timestamp() where id = %s", [id])
 

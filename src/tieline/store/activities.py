@@ -53,7 +53,7 @@ async def create(conn: Connection, new: NewActivity) -> Activity:
     return from_row(row)
 
 
-async def get(conn: Connection, project_id: str, id: str) -> Activity:  # noqa: A002
+async def get(conn: Connection, project_id: str, id: str) -> Activity:
     """One activity of the project. Raises `NotFound`."""
     found = await get_any(conn, id)
     if found is None or found.project_id != project_id:
@@ -61,7 +61,7 @@ async def get(conn: Connection, project_id: str, id: str) -> Activity:  # noqa: 
     return found
 
 
-async def get_any(conn: Connection, id: str) -> Activity | None:  # noqa: A002
+async def get_any(conn: Connection, id: str) -> Activity | None:
     """One activity of whatever project."""
     cursor = await conn.execute("select * from activity where id = %s", [id])
     row = await cursor.fetchone()
@@ -78,7 +78,7 @@ async def page(conn: Connection, project_id: str, query: ActivityQuery) -> list[
     return [from_row(row) for row in await cursor.fetchall()]
 
 
-async def begin(conn: Connection, id: str) -> Activity | None:  # noqa: A002
+async def begin(conn: Connection, id: str) -> Activity | None:
     """Start an admitted activity, or start it again after the worker that ran it is gone.
 
     Each start counts up `attempt`, which shuts out the attempt before. None when there is nothing to start.
@@ -93,7 +93,7 @@ async def is_current(conn: Connection, activity: Activity) -> bool:
     return await cursor.fetchone() is not None
 
 
-async def is_final(conn: Connection, id: str) -> bool:  # noqa: A002
+async def is_final(conn: Connection, id: str) -> bool:
     """Whether nothing will be added to it any more: complete, cancelled, or gone."""
     statement = "select 1 from activity where id = %s and state not in ('complete', 'cancelled')"
     cursor = await conn.execute(statement, [id])
@@ -117,7 +117,7 @@ async def finish_cancelled(conn: Connection, activity: Activity) -> bool:
     return await _end(conn, activity, _FINISH_CANCELLED, {})
 
 
-async def cancel(conn: Connection, project_id: str, id: str) -> Activity:  # noqa: A002
+async def cancel(conn: Connection, project_id: str, id: str) -> Activity:
     """Cancel what a person asks to: at once while pending, else as soon as its worker hears of it.
 
     Raises `NotFound`, and `Invalid` with the sentence that clients look for when it is too late or never possible.

@@ -1,5 +1,6 @@
 """The pool of connections and what a transaction is."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -47,14 +48,24 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection in autocommit mode."""
-        try:
-            connection = await self._pool.getconn()
-        except PoolTimeout as error:
-            raise Unavailable("The database does not answer.") from error
+        connection = await self._take()
         try:
             yield connection
         finally:
             await self._pool.putconn(connection)
+
+    async def _take(self) -> Connection:
+        # On Python 3.11 `asyncio.wait_for`, with which the pool waits, loses a cancellation that comes with its result.
+        task = asyncio.current_task()
+        asked = task.cancelling() if task is not None else 0
+        try:
+            connection = await self._pool.getconn()
+        except PoolTimeout as error:
+            raise Unavailable("The database does not answer.") from error
+        if task is not None and task.cancelling() > asked:
+            await self._pool.putconn(connection)
+            raise asyncio.CancelledError
+        return connection
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

@@ -203,7 +203,7 @@ async def save_deployment(
 async def update_heads(conn: Connection, project_id: str, heads: Mapping[str, str]) -> None:
     """Set the head commit of many environments that do not run, by id, in one statement.
 
-    One that somebody activated meanwhile keeps its own, so that the next reconcile sees it behind and builds it.
+    One that somebody activates meanwhile keeps its own, so that the next reconcile sees it behind and builds it.
     """
     await conn.execute(
         """
@@ -211,6 +211,11 @@ async def update_heads(conn: Connection, project_id: str, heads: Mapping[str, st
         from unnest(%s::text[], %s::text[]) as given (id, head)
         where environment.project_id = %s and environment.id = given.id
           and environment.status in ('inactive', 'paused')
+          and not exists (
+            select from activity
+            where activity.project_id = environment.project_id and activity.environment_id = environment.id
+              and activity.state in ('pending', 'in_progress')
+              and activity.type in ('environment.activate', 'environment.resume'))
         """,
         [list(heads.keys()), list(heads.values()), project_id],
     )

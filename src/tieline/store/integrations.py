@@ -61,7 +61,7 @@ _SELECT: Final[LiteralString] = """
 """
 
 
-def secret_context(id: str, name: str) -> str:  # noqa: A002
+def secret_context(id: str, name: str) -> str:
     """What a secret's sealed bytes are bound to, so that they open nowhere else."""
     return f"{id}/{name}"
 
@@ -94,15 +94,15 @@ async def load_all(conn: Connection, box: SecretBox, project_id: str) -> list[In
     return [from_row(row, box) for row in await cursor.fetchall()]
 
 
-async def find_any(conn: Connection, box: SecretBox, id: str, *, lock: bool = False) -> Integration | None:  # noqa: A002
+async def find_any(conn: Connection, box: SecretBox, id: str, *, lock: bool = False) -> Integration | None:
     """One integration by its id alone, also one that is being removed."""
-    query: LiteralString = _SELECT + " where id = %s" + (" for update of integration" if lock else "")
+    query: LiteralString = _SELECT + " where id = %s" + (" for no key update of integration" if lock else "")
     cursor = await conn.execute(query, [id])
     row = await cursor.fetchone()
     return None if row is None else from_row(row, box)
 
 
-async def get_any(conn: Connection, box: SecretBox, id: str, *, lock: bool = False) -> Integration:  # noqa: A002
+async def get_any(conn: Connection, box: SecretBox, id: str, *, lock: bool = False) -> Integration:
     """One integration by its id alone, also one that is being removed. Raises `NotFound`."""
     found = await find_any(conn, box, id, lock=lock)
     if found is None:
@@ -114,7 +114,7 @@ async def get(
     conn: Connection,
     box: SecretBox,
     project_id: str,
-    id: str,  # noqa: A002
+    id: str,
     *,
     lock: bool = False,
 ) -> Integration:
@@ -183,7 +183,7 @@ async def update(
     await notify.changed(conn, "integrations", integration.project_id)
 
 
-async def _save_secrets(conn: Connection, box: SecretBox, id: str, secrets: Mapping[str, Secret]) -> None:  # noqa: A002
+async def _save_secrets(conn: Connection, box: SecretBox, id: str, secrets: Mapping[str, Secret]) -> None:
     for name, secret in secrets.items():
         key, sealed = box.seal(secret.reveal(), secret_context(id, name))
         await conn.execute(
@@ -195,7 +195,7 @@ async def _save_secrets(conn: Connection, box: SecretBox, id: str, secrets: Mapp
         )
 
 
-async def save_state(conn: Connection, id: str, **columns: object) -> None:  # noqa: A002
+async def save_state(conn: Connection, id: str, **columns: object) -> None:
     """Set what Tieline remembers of an integration: columns of `_STATE` only. Silent when it is gone."""
     unknown = columns.keys() - _STATE
     if unknown:
@@ -218,7 +218,7 @@ async def mark_deleted(conn: Connection, integration: Integration) -> None:
     await notify.changed(conn, "integrations", integration.project_id)
 
 
-async def remove(conn: Connection, id: str) -> None:  # noqa: A002
+async def remove(conn: Connection, id: str) -> None:
     """Delete the row with its secrets and what hangs on them. Idempotent."""
     cursor = await conn.execute("delete from integration where id = %s returning project_id", [id])
     row = await cursor.fetchone()

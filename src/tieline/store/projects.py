@@ -35,7 +35,7 @@ async def create(conn: Connection, project: Project) -> None:
     await conn.execute(statement, values)
 
 
-async def get(conn: Connection, id: str, *, lock: bool = False) -> Project:  # noqa: A002
+async def get(conn: Connection, id: str, *, lock: bool = False) -> Project:
     """One project. Raises `NotFound`. `lock` keeps other writers of its row away until the transaction ends."""
     cursor = await conn.execute(_SELECT_LOCKED if lock else _SELECT, [id])
     row = await cursor.fetchone()
@@ -62,7 +62,7 @@ async def load_visible(conn: Connection, account_id: str) -> list[Project]:
     return [from_row(row) for row in await cursor.fetchall()]
 
 
-async def save(conn: Connection, id: str, **columns: object) -> Project:  # noqa: A002
+async def save(conn: Connection, id: str, **columns: object) -> Project:
     """Set the named columns of one project. Raises `NotFound`."""
     unknown = columns.keys() - _SAVED
     if unknown:

@@ -240,17 +240,18 @@ class SourceWork:
     async def _remove_hook(self, integration: Integration) -> bool:
         """True when the hook is gone, or there is no hope that it ever goes."""
         registrar = self.around.registry.hook_registrar(integration)
-        deleted, tried, moment = integration.deleted_at, integration.hook_checked_at, now()
+        deleted, due, moment = integration.deleted_at, integration.next_reconcile_at, now()
         if registrar is None or deleted is None:
             return True
-        if tried is not None and tried > deleted and moment - tried < HOOK_REMOVAL_EVERY:
+        if due is not None and moment < due:
             return False
         try:
             await registrar.remove(self.around.hook_url(integration), integration.hook_id)
         except RemoteError as error:
             hopeless = isinstance(error, _Hopeless) or moment - deleted > HOOK_REMOVAL_FOR
             log.warning("hook_not_removed", integration=integration.id, error=str(error), given_up=hopeless)
-            await self._save(integration.id, hook_checked_at=moment)
+            again = error.until if isinstance(error, RateLimited) else moment + HOOK_REMOVAL_EVERY
+            await self._save(integration.id, next_reconcile_at=again)
             return hopeless
         return True
 

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from tieline.core.documents import Environment, Integration
-from tieline.core.errors import GitFailed, RateLimited, RemoteBroken, RemoteError
+from tieline.core.errors import GitFailed, RateLimited, RemoteBroken, RemoteError, RemoteMoved
 from tieline.core.remote import PullRequest, RemoteRepository, Scope
 from tieline.git.advertisement import RemoteRefs
 from tieline.git.mirror import Mirror
@@ -70,7 +70,7 @@ class Observer:
         """Raises a `RemoteError`, `Conflict` or `GitFailed` for everything that proves nothing."""
         if scope.repository:
             await self.access.read()
-        pulls = await self._read_pulls(scope)
+        pulls = await self._read_pulls_anywhere(scope)
         refs = await self.access.run(self.mirror.list_remote)
         await self._require_branches(refs)
         default = await self._default_branch(refs)
@@ -103,6 +103,16 @@ class Observer:
         """Pull request -> environment."""
         standing = (each for each in self.environments if each.status != "deleting")
         return {each.pull.number: each for each in standing if each.pull is not None}
+
+    async def _read_pulls_anywhere(self, scope: Scope) -> RemotePulls:
+        """The same under the repository's new name, when it turns out to have one."""
+        try:
+            return await self._read_pulls(scope)
+        except RemoteMoved:
+            if self.access.fresh is not None:
+                raise
+            await self.access.read()
+            return await self._read_pulls(scope)
 
     async def _read_pulls(self, scope: Scope) -> RemotePulls:
         followed = self._followed.keys()

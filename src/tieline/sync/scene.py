@@ -25,8 +25,12 @@ def is_storable(branch: str) -> bool:
 
 
 def is_running(environment: Environment) -> bool:
-    """Whether a new commit is built there at once."""
-    return environment.status in _RUNNING
+    """Whether a new commit is built there: it is active, or being activated at this moment.
+
+    An activation builds the commit it began with. What is pushed meanwhile has to follow it as a build of its own.
+    """
+    being_activated = environment.has_pending_activity and not environment.awaiting_approval
+    return environment.status in _RUNNING or being_activated
 
 
 @dataclass(frozen=True)

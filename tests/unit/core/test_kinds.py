@@ -71,6 +71,13 @@ def test_a_push_says_who_where_and_what() -> None:
     assert (new.concurrency_key, new.queue, new.is_production) == ("environment:azertyuiop234/main", "default", True)
 
 
+def test_passwords_stay_out_of_payloads() -> None:
+    guarded = replace(MAIN, http_access={"is_enabled": True, "basic_auth": {"ann": "hunter22"}})
+    new = kinds.activate(PROJECT, guarded, ANN)
+    assert new.payload["environment"]["http_access"] == {"is_enabled": True, "addresses": [], "basic_auth": {}}
+    assert "hunter22" not in repr(new)
+
+
 def test_a_push_may_name_another_commit_than_the_head() -> None:
     new = kinds.push(PROJECT, MAIN, [], 0, ANN, {"commit": "f" * 40})
     assert new.parameters["commit"] == "f" * 40

@@ -56,6 +56,12 @@ CASES = {
     "a push to a dirty branch": Case((main(), env("a", status="dirty")), host("main@1 a@2"), ["push a 1>2"]),
     "a push to a paused branch waits": Case((main(), env("a", status="paused")), host("main@1 a@2"), ["head a 2"]),
     "a push to the default branch": Case((main(),), host("main@2"), ["push main 1>2"]),
+    "a push to a branch that is being activated is built after that": Case(
+        (main(), env("a", has_pending_activity=True)), host("main@1 a@2"), ["push a 1>2"]
+    ),
+    "a push to a fork that waits is not built, whatever else goes on": Case(
+        (main(), fork_env(3, has_pending_activity=True)), host("main@1", fork(3), fork_heads={3: "4"}), ["head pr-3 4"]
+    ),
     "pushes: production first, then by name": Case(
         (main(), env("a", status="active"), env("b", status="active"), env("c"), env("d")),
         host("a@2 b@2 c@2 d@2 main@2"),

@@ -39,13 +39,14 @@ NUMBERS = st.integers(1, 4)
 @st.composite
 def pull_requests(draw: st.DrawFn) -> PullRequest:
     number = draw(NUMBERS)
-    make = draw(st.sampled_from([pull, fork]))
-    return make(
-        number,
-        source=draw(st.none() | NAMES),
-        target=draw(NAMES),
+    is_fork = draw(st.booleans())
+    made = fork(number) if is_fork else pull(number)
+    return replace(
+        made,
+        source_branch=draw(st.none() | NAMES),
+        target_branch=draw(NAMES),
         state=draw(st.sampled_from(["open", "merged", "declined"])),
-        source_repository=draw(st.sampled_from([REPOSITORY if make is pull else "stranger/site", None])),
+        source_repository=draw(st.sampled_from(["stranger/site" if is_fork else REPOSITORY, None])),
         title=draw(st.sampled_from(["Change", "Other"])),
     )
 
@@ -149,5 +150,5 @@ def test_a_listing_that_lost_most_removes_nothing_by_itself(count: int, data: st
 
 @given(hosts(), switches)
 def test_the_order_of_a_listing_does_not_matter(remote: RemoteState, config: SourceSettings) -> None:
-    turned = replace(remote, heads=dict(reversed(remote.heads.items())))
+    turned = replace(remote, heads=dict(reversed(list(remote.heads.items()))))
     assert World().plan(remote, config) == World().plan(turned, config)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from tieline.core.documents import JSON
 from tieline.integrations.base import IntegrationType, Setting
-from tieline.integrations.bitbucket import hook, roles
+from tieline.integrations.bitbucket import hook, roles, validator
 from tieline.integrations.bitbucket.client import API, OAUTH
 from tieline.integrations.fields import WRITE_ONLY, Fields, IntegrationFields
 
@@ -17,8 +17,11 @@ _HOSTS: Final = ("bitbucket.org", "www.bitbucket.org")
 
 
 def _filled(value: str) -> str:
+    """Neither length nor alphabet is judged: Atlassian changed both before."""
     if not value.strip():
         raise ValueError("Must not be empty.")
+    if not value.isprintable():
+        raise ValueError("Must not contain line breaks or other control characters; please copy it again.")
     return value
 
 
@@ -132,5 +135,5 @@ TYPE: Final = IntegrationType(
     source=roles.BitbucketSource,
     hook_registrar=roles.BitbucketHooks,
     status_reporter=roles.BitbucketStatuses,
-    validator=roles.BitbucketValidator,
+    validator=validator.BitbucketValidator,
 )

@@ -7,19 +7,26 @@ import hmac
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
+from tieline.core.clock import now
 from tieline.core.documents import Integration
-from tieline.core.errors import CredentialsRefused, RemoteBroken, RemoteRejected
+from tieline.core.errors import CredentialsRefused, RateLimited, RemoteBroken, RemoteRejected
 from tieline.core.http import HTTPClient, Request, Response
 from tieline.core.secret import Secret
 
 RENEW_AT: Final = 0.8
 _JWT_SECONDS: Final = 180
+_PAUSE_SECONDS: Final = 30
 _SERVER_ERROR: Final = 500
+_ADVICE: Final = {
+    "app_credentials": "Check key and secret of the OAuth consumer, and that it is private and has a callback URL.",
+    "addon_credentials": "Check the add-on's keys and shared secret, and that it is still installed.",
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class Authenticator:
         self._endpoint = endpoint
         self._cache = cache
         self._request = _consumer(integration, endpoint) or _addon(integration, endpoint)
+        self.field = field_of(integration)
         self.identity = _identity(integration, endpoint)
 
     @property
@@ -61,7 +69,7 @@ class Authenticator:
 
     async def _fetch(self, make: Callable[[], Request]) -> _Held:
         response = await self._http.send(make())
-        _check(response)
+        _check(response, _ADVICE[self.field])
         document = response.json()
         token = document.get("access_token") if isinstance(document, dict) else None
         seconds = document.get("expires_in", 3600) if isinstance(document, dict) else None
@@ -70,15 +78,19 @@ class Authenticator:
         return _Held(Secret(token), time.monotonic() + max(seconds, 1) * RENEW_AT)
 
 
-def _check(response: Response) -> None:
+def field_of(integration: Integration) -> str:
+    """The field whose credentials are used: the consumer's go first."""
+    is_addon = integration.config.get("addon_credentials") and not integration.config.get("app_credentials")
+    return "addon_credentials" if is_addon else "app_credentials"
+
+
+def _check(response: Response, advice: str) -> None:
     if response.status >= _SERVER_ERROR:
         raise RemoteBroken(f"Bitbucket's token endpoint answered {response.status}.")
     if response.status in (400, 401, 403):
-        raise CredentialsRefused(
-            "Bitbucket refused the credentials. Check key and secret of the OAuth consumer, and that it is private"
-            " and has a callback URL.",
-            401,
-        )
+        raise CredentialsRefused(f"Bitbucket refused the credentials. {advice}", 401)
+    if response.status == 429:  # noqa: PLR2004
+        raise RateLimited("Bitbucket gives no more access tokens just now.", now() + timedelta(seconds=_PAUSE_SECONDS))
     if response.status != 200:  # noqa: PLR2004
         raise RemoteRejected(f"Bitbucket's token endpoint answered {response.status}.", response.status)
 

@@ -1,7 +1,9 @@
 """REST requests to Bitbucket Cloud: authentication, limits, paging, and errors in our words."""
 
 import contextlib
+import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -26,10 +28,17 @@ from tieline.integrations.bitbucket.auth import Authenticator
 API: Final = "TIELINE_BITBUCKET_API"
 OAUTH: Final = "TIELINE_BITBUCKET_OAUTH"
 REQUESTS_PER_HOUR: Final = 1000  # of one credential on /2.0/repositories
+ANONYMOUS_REQUESTS_PER_HOUR: Final = 60
 PAGE_LENGTH: Final = 50  # more is a 400, whatever the documentation says
 MOST_PAGES: Final = 2000
 _FIRST_BLOCK_SECONDS: Final = 30.0
 _LONGEST_BLOCK_SECONDS: Final = 900.0
+
+
+@dataclass(frozen=True)
+class _Pause:
+    seconds: float
+    until: float
 
 
 class BitbucketClient:
@@ -93,7 +102,8 @@ class BitbucketClient:
     async def _attempt(
         self, method: str, url: str, body: Mapping[str, object] | None, token: Secret | None
     ) -> Response:
-        await self._tools.limiter.take(self.auth.identity, REQUESTS_PER_HOUR)
+        budget = ANONYMOUS_REQUESTS_PER_HOUR if self.auth.is_anonymous else REQUESTS_PER_HOUR
+        await self._tools.limiter.take(self.auth.identity, budget)
         headers = {"accept": "application/json"}
         if token is not None:
             headers["authorization"] = f"Bearer {token.reveal()}"
@@ -104,20 +114,27 @@ class BitbucketClient:
     async def _check(self, response: Response, url: str) -> None:
         if response.status == 429:  # noqa: PLR2004
             await self._back_off(response)
-        self._tools.cache.pop(self._block_key(), None)
+        self._tools.cache.pop(self._pause_key, None)
         raise_for_status(response, urlsplit(url).path)
 
     async def _back_off(self, response: Response) -> None:
         """Bitbucket says no word about when to come back: within a minute at first, later and later then."""
-        key = self._block_key()
-        seconds = min(self._tools.cache.get(key, 0.0) * 2 or _FIRST_BLOCK_SECONDS, _LONGEST_BLOCK_SECONDS)
-        self._tools.cache[key] = seconds
-        seconds = _retry_after(response) or seconds
+        seconds = _retry_after(response) or self._next_pause()
         await self._tools.limiter.block(self.auth.identity, seconds)
         raise RateLimited("Bitbucket's request limit is used up.", now() + timedelta(seconds=seconds))
 
-    def _block_key(self) -> str:
-        return f"bitbucket backoff {self.auth.identity}"
+    def _next_pause(self) -> float:
+        """Twice the last, unless that is not over: then this answer came to a request sent before it."""
+        last: _Pause | None = self._tools.cache.get(self._pause_key)
+        if last is not None and time.monotonic() < last.until:
+            return last.seconds
+        seconds = min(last.seconds * 2, _LONGEST_BLOCK_SECONDS) if last is not None else _FIRST_BLOCK_SECONDS
+        self._tools.cache[self._pause_key] = _Pause(seconds, time.monotonic() + seconds)
+        return seconds
+
+    @property
+    def _pause_key(self) -> str:
+        return f"bitbucket pause {self.auth.identity}"
 
 
 def _retry_after(response: Response) -> float | None:

@@ -17,7 +17,7 @@ CORE_EVENTS: Final = (
     "pullrequest:fulfilled",
     "pullrequest:rejected",
 )
-EVENTS: Final = (*CORE_EVENTS, "repo:updated", "repo:transfer")
+EVENTS: Final = (*CORE_EVENTS, "pullrequest:push", "repo:updated", "repo:transfer")
 
 _SIGNATURE: Final = "x-hub-signature"  # Bitbucket's name for it, though the digest is SHA-256
 _PULL_EVENTS: Final = frozenset({*CORE_EVENTS[1:], "pullrequest:push"})
@@ -38,7 +38,7 @@ class BitbucketHookFormat:
         if not secret or not given:
             return False
         expected = "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
-        return hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogateescape"))
+        return hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogatepass"))
 
     def parse(self, headers: Mapping[str, str], body: bytes) -> HookEvent | Ignored:
         """Raises `Invalid` for anything that is not Bitbucket's payload; never anything else."""

@@ -13,6 +13,22 @@ _STATES: Final[dict[str, Literal["open", "merged", "declined"]]] = {
 }
 
 
+# All that `parse_pull` reads, as Bitbucket's `fields` parameter has it.
+PULL_FIELDS: Final = (
+    "id",
+    "title",
+    "state",
+    "draft",
+    "author.display_name",
+    "links.html.href",
+    *(
+        f"{end}.{name}"
+        for end in ("source", "destination")
+        for name in ("branch.name", "commit.hash", "repository.full_name", "repository.uuid")
+    ),
+)
+
+
 def parse_pull(document: dict[str, Any], repository: str) -> PullRequest:
     """One pull request of `repository`.
 

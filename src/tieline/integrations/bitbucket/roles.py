@@ -1,15 +1,13 @@
-"""What a Bitbucket integration can do: source, hooks, build statuses, validation."""
+"""What a Bitbucket integration can do: source, hooks, build statuses."""
 
-import ipaddress
 from collections.abc import AsyncIterator
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from tieline.core.documents import Integration
 from tieline.core.errors import (
     CredentialsRefused,
     RemoteBroken,
-    RemoteError,
     RemoteMoved,
     RemoteNotFound,
     RemoteRejected,
@@ -27,7 +25,7 @@ from tieline.core.remote import (
 from tieline.core.secret import Secret
 from tieline.integrations.bitbucket.client import PAGE_LENGTH, BitbucketClient
 from tieline.integrations.bitbucket.hook import CORE_EVENTS, EVENTS
-from tieline.integrations.bitbucket.pulls import parse_pull
+from tieline.integrations.bitbucket.pulls import PULL_FIELDS, parse_pull
 
 _STATES: Final[dict[BuildState, str]] = {
     "running": "INPROGRESS",
@@ -36,6 +34,12 @@ _STATES: Final[dict[BuildState, str]] = {
     "stopped": "STOPPED",
 }
 LONGEST_NAME: Final = 255
+# The answer is a tenth of the whole.
+_LISTED_FIELDS: Final = ",".join(["next", "size", *(f"values.{name}" for name in PULL_FIELDS)])
+_MAY_NOT_MANAGE_HOOKS: Final = (
+    "The credentials may not manage webhooks. Give the OAuth consumer the permission to read and write webhooks (scope"
+    " `webhook`), and its owner the admin right on the repository."
+)
 
 
 class BitbucketSource:
@@ -43,20 +47,26 @@ class BitbucketSource:
 
     def __init__(self, integration: Integration, toolbox: Toolbox) -> None:
         self._client = BitbucketClient(integration, toolbox)
+        self._cache = toolbox.cache
+        self._origins = f"bitbucket origins {self._client.auth.identity}"
 
     async def repository(self) -> RemoteRepository:
         """One request, two when it was renamed."""
+        address = self._client.url()
         try:
-            document = await self._client.get(self._client.url())
+            document = await self._client.get(address)
         except RemoteMoved as moved:
-            if moved.location is None or not self._client.is_ours(moved.location):
+            location = urljoin(address, moved.location or "")
+            if location == address or not self._client.is_ours(location):
                 raise
-            document = await self._client.get(moved.location)
-        return _parse_repository(document)
+            document = await self._client.get(location)
+        repository = _parse_repository(document)
+        self._note_origin(repository.clone_url)
+        return repository
 
     async def pulls(self, max_pages: int | None) -> PullListing:
         """Every open pull request, oldest first: the order of `updated_on`, the default, shifts between pages."""
-        query = {"state": "OPEN", "sort": "created_on", "pagelen": str(PAGE_LENGTH)}
+        query = {"state": "OPEN", "sort": "created_on", "pagelen": str(PAGE_LENGTH), "fields": _LISTED_FIELDS}
         found: dict[int, PullRequest] = {}
         walked, announced, more = 0, 0, False
         async for values, page in self._client.pages(self._client.url("pullrequests", query=query)):
@@ -72,7 +82,8 @@ class BitbucketSource:
     async def pull(self, number: int) -> PullRequest | None:
         """One pull request in any state; None only for a 404."""
         try:
-            return self._parse(await self._client.get(self._client.url("pullrequests", str(number))))
+            query = {"fields": ",".join(PULL_FIELDS)}
+            return self._parse(await self._client.get(self._client.url("pullrequests", str(number), query=query)))
         except RemoteNotFound:
             return None
 
@@ -80,21 +91,30 @@ class BitbucketSource:
         """Where the fork is cloned from."""
         if pull.source_repository is None:
             raise RemoteNotFound(f"The fork of pull request {pull.number} is gone.")
-        return _clone_url(await self._client.get(self._client.url(repository=pull.source_repository)))
+        return self._note_origin(
+            _clone_url(await self._client.get(self._client.url(repository=pull.source_repository)))
+        )
 
-    async def git_credentials(self, *, renew: bool = False) -> GitCredentials:
+    async def git_credentials(self, *, renew: bool = False) -> GitCredentials | None:
         """The access token, as the password of `x-token-auth`; a public repository needs none."""
         refused = await self._client.auth.token() if renew else None
         token = await self._client.auth.token(refused=refused)
-        return GitCredentials("x-token-auth", token or Secret(""))
+        return GitCredentials("x-token-auth", token) if token is not None else None
 
     def git_urls_allowed(self) -> tuple[str, ...]:
-        """The hosts of the REST root and of the token endpoint, which for Bitbucket Cloud is that of git too."""
-        prefixes: list[str] = []
-        for url in (self._client.api, self._client.oauth):
-            parts = urlsplit(url)
-            prefixes.append(f"{parts.scheme}://{parts.netloc}/")
-        return tuple(dict.fromkeys(prefixes))
+        """The hosts of the REST root and of the token endpoint, which for Bitbucket Cloud is that of git too.
+
+        The operator named both, so a clone address is believed on any port of theirs, but on no other host.
+        """
+        prefixes = [_origin(url) for url in (self._client.api, self._client.oauth)]
+        return tuple(dict.fromkeys([*prefixes, *self._cache.get(self._origins, ())]))
+
+    def _note_origin(self, clone_url: str) -> str:
+        known = {(parts.scheme, parts.hostname) for parts in map(urlsplit, (self._client.api, self._client.oauth))}
+        parts = urlsplit(clone_url)
+        if (parts.scheme, parts.hostname) in known:
+            self._cache.setdefault(self._origins, {})[_origin(clone_url)] = None
+        return clone_url
 
     def _parse(self, document: dict[str, Any]) -> PullRequest:
         return parse_pull(document, self._client.repository)
@@ -112,6 +132,14 @@ class BitbucketHooks:
 
         Bitbucket never shows a hook's secret, so one that we do not know for ours gets it anew.
         """
+        try:
+            return await self._ensure(url, known_id)
+        except CredentialsRefused as error:
+            if error.status != 403:  # noqa: PLR2004
+                raise
+            raise CredentialsRefused(_MAY_NOT_MANAGE_HOOKS, error.status) from error
+
+    async def _ensure(self, url: str, known_id: str | None) -> tuple[RegisteredHook, bool]:
         found = await self._find(url, known_id)
         if found is None:
             return _parse_hook(await self._write("POST", self._client.url("hooks"), url)), True
@@ -123,12 +151,18 @@ class BitbucketHooks:
 
     async def remove(self, url: str, known_id: str | None) -> None:
         """Remove ours; fine when it is gone already."""
-        identifiers = [known_id] if known_id else [each["uuid"] async for each in self._listed() if each["url"] == url]
-        for identifier in identifiers:
-            try:
-                await self._client.send("DELETE", self._client.url("hooks", identifier))
-            except RemoteNotFound:
-                continue
+        if known_id is not None and await self._delete(known_id):
+            return
+        for identifier in [each["uuid"] async for each in self._listed() if each["url"] == url]:
+            await self._delete(identifier)
+
+    async def _delete(self, identifier: str) -> bool:
+        """Whether there was something to delete."""
+        try:
+            await self._client.send("DELETE", self._client.url("hooks", identifier))
+        except RemoteNotFound:
+            return False
+        return True
 
     async def _find(self, url: str, known_id: str | None) -> dict[str, Any] | None:
         if known_id is not None:
@@ -153,7 +187,7 @@ class BitbucketHooks:
         try:
             response = await self._client.send(method, address, self._body(url, EVENTS))
         except RemoteRejected as error:
-            if error.status != 400 or "event" not in str(error):  # noqa: PLR2004
+            if error.status != 400:  # noqa: PLR2004
                 raise
             response = await self._client.send(method, address, self._body(url, CORE_EVENTS))
         document = response.json()
@@ -178,7 +212,7 @@ class BitbucketStatuses:
         self._client = BitbucketClient(integration, toolbox)
 
     async def report(self, status: BuildStatus) -> None:
-        """Create or replace by key."""
+        """Create or replace by key. What the repository does not know of a fork's commit is said in the fork."""
         body: dict[str, object] = {
             "key": status.key,
             "state": _STATES[status.state],
@@ -189,75 +223,19 @@ class BitbucketStatuses:
         }
         if status.refname is not None:
             body["refname"] = status.refname
-        await self._client.send("POST", self._client.url("commit", status.commit, "statuses", "build"), body)
-
-
-class BitbucketValidator:
-    """Says what is missing, and how to get it."""
-
-    def __init__(self, integration: Integration, toolbox: Toolbox) -> None:
-        self._client = BitbucketClient(integration, toolbox)
-        addon = bool(integration.config.get("addon_credentials")) and not integration.config.get("app_credentials")
-        self._credentials = "addon_credentials" if addon else "app_credentials"
-
-    async def validate(self, hook_url: str) -> dict[str, str]:
-        """Field -> sentence; empty when all is well."""
-        problems = await self._access()
-        if not problems:
-            problems |= await self._hooks()
-        return problems | self._reachability(hook_url)
-
-    async def _access(self) -> dict[str, str]:
-        if self._client.auth.is_anonymous:
-            return {
-                "app_credentials": "There are no credentials. Add an OAuth consumer to the workspace's settings at"
-                " Bitbucket, private, with the permissions to read repositories and pull requests and to read and"
-                " write webhooks, and give its key and secret."
-            }
+        path = ("commit", status.commit, "statuses", "build")
         try:
-            await self._client.auth.token()
-            await self._client.get(self._client.url())
-        except (RemoteNotFound, RemoteMoved):
-            return {
-                "repository": f"There is no repository {self._client.repository}, or the owner of these credentials"
-                " may not read it. Check its name, and the owner's access to it."
-            }
-        except CredentialsRefused as error:
-            if error.status == 401:  # noqa: PLR2004
-                return {self._credentials: str(error)}
-            return {self._credentials: "The credentials lack the permission to read repositories (scope `repository`)."}
-        except RemoteError as error:
-            return {"repository": f"Bitbucket could not be asked: {error}"}
-        return {}
-
-    async def _hooks(self) -> dict[str, str]:
-        try:
-            await self._client.get(self._client.url("hooks", query={"pagelen": "1"}))
-        except (CredentialsRefused, RemoteNotFound):
-            return {
-                self._credentials: "The credentials may not manage webhooks. Give the OAuth consumer the permission to"
-                " read and write webhooks (scope `webhook`), and its owner the admin right on the repository."
-            }
-        except RemoteError as error:
-            return {"repository": f"Bitbucket could not be asked for its webhooks: {error}"}
-        return {}
-
-    def _reachability(self, hook_url: str) -> dict[str, str]:
-        """Bitbucket refuses addresses that are not public; one that runs on this machine does not mind."""
-        if _is_internal(self._client.api) or not _is_internal(hook_url):
-            return {}
-        return {
-            "public_url": f"Bitbucket cannot reach {hook_url}. Set TIELINE_PUBLIC_URL to an address of this server"
-            " that is reachable from the internet."
-        }
+            await self._client.send("POST", self._client.url(*path), body)
+        except RemoteNotFound:
+            if status.fork is None:
+                raise
+            await self._client.send("POST", self._client.url(*path, repository=status.fork), body)
 
 
-def _is_internal(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return host == "localhost" or host.endswith((".localhost", ".local", ".internal")) or "." not in host
+def _origin(url: str) -> str:
+    """Scheme, host and port, without whoever is named before the host."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
 
 
 def _parse_repository(document: dict[str, Any]) -> RemoteRepository:
@@ -265,12 +243,10 @@ def _parse_repository(document: dict[str, Any]) -> RemoteRepository:
     if not isinstance(identifier, str) or not isinstance(full_name, str):
         raise RemoteBroken("Bitbucket answered with something other than a repository.")
     main = document.get("mainbranch")
-    return RemoteRepository(
-        id=identifier,
-        full_name=full_name,
-        clone_url=_clone_url(document),
-        default_branch=main.get("name") if isinstance(main, dict) else None,
-    )
+    branch = main.get("name") if isinstance(main, dict) else None
+    if branch is not None and not isinstance(branch, str):
+        raise RemoteBroken("Bitbucket answered with a main branch without a name.")
+    return RemoteRepository(identifier, full_name, _clone_url(document), default_branch=branch)
 
 
 def _clone_url(document: dict[str, Any]) -> str:

@@ -105,7 +105,7 @@ class REST:
 
         return endpoint
 
-    def _broken(self, request: Request) -> Response | None:  # noqa: PLR0911 - one answer per fault
+    def _broken(self, request: Request) -> Response | None:
         if self.faults.rate_limit is not None and len(self.requests) > self.faults.rate_limit:
             return JSONResponse(error("Rate limit for this resource has been exceeded"), 429)
         name = self.faults.find("rest-")

@@ -1,0 +1,38 @@
+"""Which secrets an activity may come across, so that its log masks them."""
+
+from tieline.core.documents import Activity
+from tieline.core.redact import Redactor
+from tieline.core.secret import Secret
+from tieline.store import environments, integrations
+from tieline.store.database import Connection, Database
+from tieline.store.seal import SecretBox
+
+
+class KnownSecrets:
+    """Reads the secrets of an activity's integration and of its environment."""
+
+    def __init__(self, db: Database, box: SecretBox) -> None:
+        self._db = db
+        self._box = box
+
+    async def redactor_of(self, activity: Activity) -> Redactor:
+        """Raises `Unavailable` when a secret cannot be opened."""
+        async with self._db.connection() as conn:
+            passwords, follows = await self._environment(conn, activity)
+            secrets = await self._integration(conn, activity.integration_id or follows)
+        return Redactor([*secrets, *passwords])
+
+    async def _environment(self, conn: Connection, activity: Activity) -> tuple[list[str], str | None]:
+        """The passwords of its HTTP access, and the integration that it follows."""
+        if activity.environment_id is None:
+            return [], None
+        environment = await environments.find(conn, activity.project_id, activity.environment_id)
+        if environment is None:
+            return [], None
+        return list(environment.http_access.get("basic_auth", {}).values()), environment.integration_id
+
+    async def _integration(self, conn: Connection, integration_id: str | None) -> list[Secret]:
+        if integration_id is None:
+            return []
+        integration = await integrations.find_any(conn, self._box, integration_id)
+        return [] if integration is None else list(integration.secrets.values())

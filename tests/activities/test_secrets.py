@@ -1,0 +1,34 @@
+"""What the log of an activity masks."""
+
+from tests.activities.conftest import BOX, World
+from tests.unit.core.samples import ANN, INTEGRATION, MAIN, PROJECT
+from tieline.activities.secrets import KnownSecrets
+from tieline.core import kinds
+from tieline.core.documents import NewActivity
+from tieline.store import environments
+
+TEXT = "never-to-be-seen and hunter22"
+
+
+async def masked(world: World, new: NewActivity) -> str:
+    redactor = await KnownSecrets(world.db, BOX).redactor_of(await world.create(new))
+    return redactor.text(TEXT)
+
+
+async def test_an_environments_log_masks_its_integrations_secrets_and_its_passwords(world: World) -> None:
+    async with world.db.transaction() as conn:
+        access = {"is_enabled": True, "addresses": [], "basic_auth": {"ann": "hunter22"}}
+        await environments.save(conn, PROJECT.id, "main", http_access=access)
+    assert await masked(world, kinds.activate(PROJECT, MAIN, ANN)) == "******** and ********"
+
+
+async def test_an_integrations_log_masks_its_secrets(world: World) -> None:
+    new = kinds.register_hooks(PROJECT, INTEGRATION, "Bitbucket", ANN)
+    assert await masked(world, new) == "******** and hunter22"
+
+
+async def test_others_know_no_secrets(world: World) -> None:
+    async with world.db.transaction() as conn:
+        await environments.remove(conn, PROJECT.id, "main")
+    assert await masked(world, kinds.activate(PROJECT, MAIN, ANN)) == TEXT
+    assert await masked(world, kinds.project_created(PROJECT, ANN)) == TEXT
