@@ -14,7 +14,6 @@ from typing import Final
 
 import structlog
 import uvicorn
-import uvloop
 from starlette.types import ASGIApp
 
 import tieline
@@ -43,7 +42,7 @@ from tieline.net.egress import Policy
 from tieline.net.resolve import resolve_pinned
 from tieline.settings import Settings, load_settings, load_type_settings
 from tieline.store import accounts, due
-from tieline.store.database import Database
+from tieline.store.database import TROUBLE, Database
 from tieline.store.embedded import EmbeddedServer
 from tieline.store.listener import Listener
 from tieline.store.migrate import migrate as migrate_database
@@ -70,7 +69,7 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
     _configure_logs(settings)
     with _postgres(settings) as postgres:
         migrate_database(postgres.dsn)
-        uvloop.run(_serve(settings, postgres, worker=worker))
+        asyncio.run(_serve(settings, postgres, worker=worker))
 
 
 def work(settings: Settings) -> None:
@@ -78,7 +77,7 @@ def work(settings: Settings) -> None:
     _configure_logs(settings)
     with _postgres(settings) as postgres:
         migrate_database(postgres.dsn)
-        uvloop.run(_work(settings, postgres))
+        asyncio.run(_work(settings, postgres))
 
 
 def migrate(settings: Settings) -> None:
@@ -97,11 +96,11 @@ class _Postgres:
     @property
     def is_fresh(self) -> bool:
         """Whether it started with this process, so that no other worker can be alive on it."""
-        return self.embedded is not None and self.embedded.is_owner
+        return self.embedded is not None and self.embedded.is_alone
 
     async def keep_alive(self) -> None:
         """Start the embedded server again should it ever end by itself."""
-        while self.is_fresh and self.embedded is not None:
+        while self.embedded is not None and self.embedded.is_owner:
             await asyncio.sleep(REVIVE_SECONDS)
             self.embedded.revive()
 
@@ -142,6 +141,7 @@ class House:
             listener=self.listener,
             read_log=LogStream(self.db, self.signals).read,
             public_url=self.settings.base_url,
+            reconcile_seconds=self.settings.reconcile_seconds,
             token_keys=self.settings.keys(),
             check_url=self.policy.check_url,
             checks={"git": git_version},
@@ -195,8 +195,8 @@ class House:
             try:
                 async with self.db.transaction() as conn:
                     await due.trim(conn)
-            except Unavailable as error:
-                log.warning("trim.failed", error=str(error))
+            except (Unavailable, *TROUBLE) as error:
+                log.warning("trim.failed", error=type(error).__name__)
 
 
 @asynccontextmanager
@@ -306,9 +306,14 @@ class _HTTPServer(uvicorn.Server):
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        # asyncio turns off Nagle's algorithm only for sockets that say they are TCP; `create_server` makes none such.
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.listen(2048)
     except OSError as error:
         raise Unavailable(f"{host}:{port} cannot be listened on: {error.strerror}. Set TIELINE_LISTEN.") from error
+    return bound
 
 
 async def _until_started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:

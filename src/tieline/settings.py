@@ -7,10 +7,11 @@ import difflib
 import ipaddress
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -29,6 +30,13 @@ def _listen(value: str) -> str:
     host, colon, port = value.rpartition(":")
     if not (colon and host and port.isascii() and port.isdecimal() and int(port) < 65536):  # noqa: PLR2004
         raise ValueError("must be address:port, e.g. 127.0.0.1:8420")
+    return value
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if value and not (parts.scheme in ("http", "https") and parts.hostname and not parts.query):
+        raise ValueError("must be a URL like https://tieline.example.com")
     return value
 
 
@@ -59,10 +67,14 @@ def _parts(value: str) -> list[str]:
 class Settings(BaseSettings):
     """Read from the environment once, at start. An unknown TIELINE_ variable refuses the start."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     listen: Annotated[str, AfterValidator(_listen)] = Field("127.0.0.1:8420", description="Address and port.")
-    public_url: str = Field("", description="How Git hosts and links reach it; `http://<listen>` when empty.")
+    public_url: Annotated[str, AfterValidator(_url)] = Field(
+        "", description="How Git hosts and links reach it; `http://<listen>` when empty."
+    )
     data: Path = Field(Path("tieline-data"), description="Embedded database, repositories, keys.")
     database_url: SecretStr = Field(SecretStr(""), description="PostgreSQL to use; embedded when empty.")
     admin_token: SecretStr = Field(
@@ -118,13 +130,12 @@ class Settings(BaseSettings):
         return _kept(path), not existed
 
 
-def load_settings(type_settings: Iterable[Setting], environment: Mapping[str, str] | None = None) -> Settings:
+def load_settings(type_settings: Iterable[Setting]) -> Settings:
     """The settings of the environment. Raises `Invalid` with one sentence per variable that is wrong."""
-    present = os.environ if environment is None else environment
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {each.name for each in type_settings}
     problems = {
         name: f"There is no such setting{_suggest(name, known)}."
-        for name in present
+        for name in os.environ
         if name.startswith(PREFIX) and name not in known | CLIENT_SETTINGS
     }
     try:
@@ -139,12 +150,9 @@ def load_settings(type_settings: Iterable[Setting], environment: Mapping[str, st
     return settings
 
 
-def load_type_settings(
-    type_settings: Iterable[Setting], environment: Mapping[str, str] | None = None
-) -> dict[str, str]:
+def load_type_settings(type_settings: Iterable[Setting]) -> dict[str, str]:
     """The values of the settings that integration types declare."""
-    present = os.environ if environment is None else environment
-    return {each.name: present.get(each.name) or each.default for each in type_settings}
+    return {each.name: os.environ.get(each.name) or each.default for each in type_settings}
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:

@@ -30,8 +30,8 @@ async def client(dsn: str) -> AsyncIterator[Client]:
 async def test_the_list_is_exactly_the_contracts(client: Client) -> None:
     project = (await client.post("/projects", {"title": "x"}))["_embedded"]["entity"]["id"]
     answer = await client.post(f"/projects/{project}/integrations", SENT)
-    id = answer["_embedded"]["entity"]["id"]
-    path = f"/api/projects/{project}/integrations/{id}"
+    wanted = answer["_embedded"]["entity"]["id"]
+    path = f"/api/projects/{project}/integrations/{wanted}"
     (shown,) = await client.get(f"/projects/{project}/integrations")
     assert shown.pop("created_at").endswith("+00:00")
     links = shown.pop("_links")
@@ -39,7 +39,7 @@ async def test_the_list_is_exactly_the_contracts(client: Client) -> None:
     assert links["self"] == {"href": PUBLIC_URL + path}
     assert links["#hook"] == {"href": path + "/hook"}
     assert shown == {
-        "id": id,
+        "id": wanted,
         "updated_at": None,
         "type": "bitbucket",
         "role": "",

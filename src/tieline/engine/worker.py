@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ import structlog
 from procrastinate import exceptions, jobs
 
 from tieline.core.errors import Unavailable
+from tieline.store.database import TROUBLE
 
 log = structlog.get_logger()
 
@@ -22,6 +22,7 @@ HEARTBEAT_SECONDS: Final = 2.0
 STALLED_SECONDS: Final = 10.0
 SWEEP_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 0.5
+_RESTART_SECONDS: Final = 1.0
 
 
 class Engine:
@@ -41,19 +42,11 @@ class Engine:
         self._sweep = sweep
         self._concurrency = concurrency
         self._tasks: list[asyncio.Task[None]] = []
-        self._beat = 0.0
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether the worker and its sweep run; false until started and once one has ended."""
-        recent = time.monotonic() - self._beat < 10 * SWEEP_SECONDS
-        return bool(self._tasks) and recent and not any(task.done() for task in self._tasks)
 
     async def start(self, *, alone: bool) -> None:
         """Begin to work. `alone` says that no other worker can be alive: what runs on paper is then dropped."""
         await self._app.open_async()
         await self._drop_stalled(0 if alone else STALLED_SECONDS)
-        self._beat = time.monotonic()
         self._tasks = [
             asyncio.create_task(self._work(), name="worker"),
             asyncio.create_task(self._keep_sweeping(), name="sweep"),
@@ -83,16 +76,19 @@ class Engine:
                 )
             except exceptions.ConnectorException as error:
                 log.warning("worker.lost_database", error=type(error).__name__)
-                await asyncio.sleep(1)
+            except Exception:
+                log.exception("worker.ended")
+            await asyncio.sleep(_RESTART_SECONDS)
 
     async def _keep_sweeping(self) -> None:
         while True:
             try:
                 await self._drop_stalled(STALLED_SECONDS)
                 await self._sweep()
-                self._beat = time.monotonic()
-            except (exceptions.ConnectorException, Unavailable) as error:
-                log.warning("sweep.failed", error=type(error).__name__)
+            except (exceptions.ConnectorException, Unavailable, *TROUBLE) as error:
+                log.warning("sweep.lost_database", error=type(error).__name__)
+            except Exception:
+                log.exception("sweep.failed")
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def _drop_stalled(self, seconds: float) -> None:

@@ -209,9 +209,12 @@ def _field_at(kind: type[Fields], path: list[str]) -> tuple[FieldInfo | None, ty
 
 def _value_at(body: Any, path: list[str]) -> Any:
     for part in path:
-        if not isinstance(body, Mapping):
+        if isinstance(body, list) and part.isdecimal() and int(part) < len(body):
+            body = body[int(part)]
+        elif isinstance(body, Mapping):
+            body = body.get(part)
+        else:
             return None
-        body = body.get(part)
     return body
 
 

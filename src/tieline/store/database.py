@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import orjson
 import psycopg
@@ -14,6 +14,9 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from tieline.core.errors import Unavailable
 
 Connection = psycopg.AsyncConnection[dict[str, Any]]
+
+# What a statement raises when the database goes away in the middle.
+TROUBLE: Final = (psycopg.OperationalError, psycopg.InterfaceError)
 
 set_json_dumps(orjson.dumps)
 set_json_loads(orjson.loads)
@@ -39,7 +42,10 @@ class Database:
         )
 
     async def __aenter__(self) -> Self:
-        await self._pool.open(wait=True, timeout=30)
+        try:
+            await self._pool.open(wait=True, timeout=30)
+        except PoolTimeout as error:
+            raise Unavailable("The database does not answer.") from error
         return self
 
     async def __aexit__(self, *_: object) -> None:

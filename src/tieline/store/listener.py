@@ -14,6 +14,7 @@ from tieline.store.notify import CHANNEL
 
 log = structlog.get_logger()
 _RETRY_SECONDS: Final = 0.5
+_SILENCE_SECONDS: Final = 5.0
 
 Heard = Callable[[str], None]
 
@@ -57,7 +58,7 @@ class Listener:
         while True:
             try:
                 await self._listen(ready)
-            except psycopg.Error as error:
+            except (psycopg.Error, TimeoutError) as error:
                 log.warning("listener.lost", error=type(error).__name__)
             finally:
                 self._set_connected(False)
@@ -71,8 +72,12 @@ class Listener:
             await connection.execute(sql.SQL("listen {}").format(sql.Identifier(CHANNEL)))
             self._set_connected(True)
             ready.set()
-            async for notification in connection.notifies():
-                self._tell(notification.payload)
+            while True:
+                async for notification in connection.notifies(timeout=_SILENCE_SECONDS):
+                    self._tell(notification.payload)
+                # Silence may mean that nothing happens, or that the other end is gone without a word.
+                async with asyncio.timeout(_SILENCE_SECONDS):
+                    await connection.execute("select 1")
 
     def _set_connected(self, connected: bool) -> None:  # noqa: FBT001
         changed = connected != self.connected

@@ -5,15 +5,21 @@ from typing import Final
 
 import psycopg
 
+from tieline.core.errors import Unavailable
 from tieline.store.database import Connection
 
 _FOLDER: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 7_418_350_029_112
+OLDEST_SERVER: Final = 15
 
 
 def migrate(dsn: str) -> None:
-    """Run what is missing, one process at a time; each revision is one transaction."""
-    with psycopg.connect(dsn, autocommit=True) as guard:
+    """Run what is missing, one process at a time; each revision is one transaction.
+
+    Raises `Unavailable` when there is no such database, or it is not one that this version can work with.
+    """
+    with _connect(dsn) as guard:
+        _check_server(guard)
         guard.execute("select pg_advisory_lock(%s)", [_LOCK])
         if not _is_head(guard):
             _upgrade(dsn)
@@ -31,14 +37,43 @@ async def is_current(conn: Connection) -> bool:
 
 def head() -> str:
     """The newest revision that this version brings."""
-    return max(path.name.split("_", 1)[0] for path in (_FOLDER / "versions").glob("[0-9]*.py"))
+    return max(_revisions())
+
+
+def _revisions() -> list[str]:
+    return [path.name.split("_", 1)[0] for path in (_FOLDER / "versions").glob("[0-9]*.py")]
 
 
 def _is_head(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
     found = connection.execute("select to_regclass('alembic_version')").fetchone()
     if found is None or found[0] is None:
         return False
-    return connection.execute("select version_num from alembic_version").fetchall() == [(head(),)]
+    versions = [str(row[0]) for row in connection.execute("select version_num from alembic_version")]
+    _check_known(versions)
+    return versions == [head()]
+
+
+def _connect(dsn: str) -> psycopg.Connection[tuple[object, ...]]:
+    try:
+        return psycopg.connect(dsn, autocommit=True, connect_timeout=10)
+    except psycopg.ProgrammingError:
+        # The reason is kept to ourselves: it may quote the password.
+        raise Unavailable("TIELINE_DATABASE_URL is not like postgresql://user:password@host:5432/database.") from None
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"The database cannot be reached: {error}") from error
+
+
+def _check_server(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    major = connection.info.server_version // 10000
+    if major < OLDEST_SERVER:
+        raise Unavailable(f"The database is PostgreSQL {major}; Tieline needs {OLDEST_SERVER} or later.")
+
+
+def _check_known(found: list[str]) -> None:
+    if unknown := set(found) - set(_revisions()):
+        raise Unavailable(
+            f"The database was made by a newer Tieline (revision {', '.join(unknown)}): upgrade this one."
+        )
 
 
 def _upgrade(dsn: str) -> None:

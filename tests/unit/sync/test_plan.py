@@ -143,6 +143,11 @@ CASES = {
         host("main@1 trunk@1", default="trunk"),
         ["follow default trunk for trunk instead of main"],
     ),
+    "the default branch changes to one that runs and moved": Case(
+        (main(), env("trunk", status="active")),
+        host("main@1 trunk@2", default="trunk"),
+        ["follow default trunk for trunk instead of main", "push trunk 1>2"],
+    ),
     "the default branch is renamed: the former production waits for a second listing": Case(
         (main(),),
         host("trunk@1", default="trunk"),

@@ -111,7 +111,7 @@ def said(plan_: steps.Plan) -> list[str]:
     return [line for step in plan_.steps for line in _say(step)]
 
 
-def _say(step: steps.Step) -> list[str]:  # noqa: C901, PLR0911, PLR0912
+def _say(step: steps.Step) -> list[str]:  # noqa: C901, PLR0912
     match step:
         case steps.FollowDefaultBranch():
             extra = [f"instead of {step.former}"] if step.former else []

@@ -1,8 +1,7 @@
 """Bitbucket Cloud: what it is, its fields, the roles it plays."""
 
 import re
-from typing import Annotated, ClassVar, Final, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -12,8 +11,11 @@ from tieline.integrations.bitbucket import hook, roles, validator
 from tieline.integrations.bitbucket.client import API, OAUTH
 from tieline.integrations.fields import WRITE_ONLY, Fields, IntegrationFields
 
-_REPOSITORY: Final = re.compile(r"[^/\s\x00-\x1f?#%\\]+/[^/\s\x00-\x1f?#%\\]+\Z")
-_HOSTS: Final = ("bitbucket.org", "www.bitbucket.org")
+_NAME: Final = r"[^/\s\x00-\x1f?#%\\:@]+"
+_REPOSITORY: Final = re.compile(rf"{_NAME}/{_NAME}\Z")
+_ADDRESS: Final = re.compile(
+    r"\A(?:https?://(?:[^/@]*@)?(?:www\.)?bitbucket\.org/|(?:ssh://)?git@bitbucket\.org[:/])", re.IGNORECASE
+)
 
 
 def _filled(value: str) -> str:
@@ -61,8 +63,6 @@ class AddonCredentials(Fields):
 class BitbucketFields(IntegrationFields):
     """The fields of a Bitbucket integration, in the order they are read."""
 
-    also_accepted: ClassVar[frozenset[str]] = frozenset({"redaction"})
-
     fetch_branches: bool = True
     """Whether every branch is mirrored and becomes an environment."""
 
@@ -106,9 +106,7 @@ class BitbucketFields(IntegrationFields):
 
 
 def _shorten(repository: str) -> str:
-    url = urlsplit(repository)
-    path = url.path if url.scheme in ("http", "https") and url.hostname in _HOSTS else repository
-    return path.strip("/").removesuffix(".git")
+    return _ADDRESS.sub("", repository, count=1).strip("/").removesuffix(".git")
 
 
 TYPE: Final = IntegrationType(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import orjson
 
@@ -150,9 +150,13 @@ def encode_jwt(claims: dict[str, object], secret: Secret) -> str:
 def query_string_hash(method: str, url: str) -> str:
     """Connect's `qsh`: it ties a token to the method, path and query of one request."""
     parts = urlsplit(url)
-    pairs = sorted(pair for pair in parts.query.split("&") if pair)
-    canonical = f"{method}&{quote(parts.path, safe='/~')}&{'&'.join(pairs)}"
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    query = parse_qs(parts.query, keep_blank_values=True)
+    pairs = sorted(f"{_encode(name)}={','.join(sorted(map(_encode, values)))}" for name, values in query.items())
+    return hashlib.sha256(f"{method}&{parts.path or '/'}&{'&'.join(pairs)}".encode()).hexdigest()
+
+
+def _encode(text: str) -> str:
+    return quote(text, safe="~")
 
 
 def _b64(data: bytes) -> str:

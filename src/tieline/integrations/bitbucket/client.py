@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import orjson
 
@@ -89,6 +89,14 @@ class BitbucketClient:
         if not isinstance(following, str) or not self.is_ours(following):
             raise RemoteBroken("Bitbucket's next page is at another address; the token is not sent there.")
         return following
+
+    def redirected(self, url: str, moved: RemoteMoved) -> str | None:
+        """Where a redirect of `url` leads, when that is another address of this API."""
+        try:
+            target = urljoin(url, moved.location or "")
+        except ValueError:
+            return None
+        return target if target != url and self.is_ours(target) else None
 
     def is_ours(self, url: str) -> bool:
         """Whether a URL is below the API that these credentials are for."""
@@ -177,6 +185,9 @@ def _as_object(response: Response) -> dict[str, Any]:
 
 def _values(page: dict[str, Any]) -> list[dict[str, Any]]:
     values = page.get("values")
+    if "values" not in page and page.get("size") == 0:
+        # Asked for some fields only, a page without values may lack the list too.
+        return []
     if not isinstance(values, list) or not all(isinstance(each, dict) for each in values):
         raise RemoteBroken("A page of Bitbucket's has no list of values.")
     return values

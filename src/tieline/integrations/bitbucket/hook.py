@@ -48,7 +48,7 @@ class BitbucketHookFormat:
         if event in _PULL_EVENTS:
             return _parse_pull(event, _load(body))
         if event in _REPOSITORY_EVENTS:
-            return HookEvent(event, _REPOSITORY_ONLY, _repository_id(_load(body)))
+            return _parse_repository(event, _load(body))
         return Ignored(f"{event[:60] or 'an event without a name'} changes no branch and no pull request")
 
 
@@ -86,6 +86,12 @@ def _parse_pull(event: str, document: dict[str, Any]) -> HookEvent:
     if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 2**31:
         raise Invalid({"pullrequest.id": "Must be the number of a pull request."}, "The webhook cannot be read.")
     return HookEvent(event, Scope(pulls=frozenset({number}), repository=False), _repository_id(document))
+
+
+def _parse_repository(event: str, document: dict[str, Any]) -> HookEvent:
+    """It may have another name now; the host is asked for it by the old one, and redirects."""
+    _object(document.get("repository"), "repository")
+    return HookEvent(event, _REPOSITORY_ONLY, _repository_id(document))
 
 
 def _repository_id(document: dict[str, Any]) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from tieline.core.documents import Integration
 from tieline.core.errors import (
@@ -56,10 +56,10 @@ class BitbucketSource:
         try:
             document = await self._client.get(address)
         except RemoteMoved as moved:
-            location = urljoin(address, moved.location or "")
-            if location == address or not self._client.is_ours(location):
+            target = self._client.redirected(address, moved)
+            if target is None:
                 raise
-            document = await self._client.get(location)
+            document = await self._client.get(target)
         repository = _parse_repository(document)
         self._note_origin(repository.clone_url)
         return repository
@@ -253,9 +253,16 @@ def _clone_url(document: dict[str, Any]) -> str:
     links = document.get("links")
     listed = links.get("clone") if isinstance(links, dict) else None
     for each in listed if isinstance(listed, list) else ():
-        if isinstance(each, dict) and each.get("name") in ("https", "http") and isinstance(each.get("href"), str):
+        if isinstance(each, dict) and each.get("name") in ("https", "http") and _is_address(each.get("href")):
             return str(each["href"])
     raise RemoteBroken("Bitbucket names no address to clone the repository from over HTTPS.")
+
+
+def _is_address(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and urlsplit(value).hostname is not None
+    except ValueError:
+        return False
 
 
 def _parse_hook(document: dict[str, Any]) -> RegisteredHook:

@@ -48,7 +48,7 @@ class BitbucketValidator:
                 return {self._credentials: str(error)}
             return {self._credentials: f"The credentials may not read {name}: they lack the scope `repository`."}
         except RemoteError as error:
-            return {"repository": f"Bitbucket could not be asked for {name}: {error}"}
+            return {"repository": f"Bitbucket could not be asked for {name}: {_sentence(error)}"}
 
     def _identity(self, found: RemoteRepository) -> dict[str, str]:
         """Names change and are given anew; the id tells which repository it is."""
@@ -65,7 +65,7 @@ class BitbucketValidator:
         try:
             missing = [right for path, right in wanted.items() if not await self._may_list(path)]
         except RemoteError as error:
-            return {"repository": f"Bitbucket could not be asked what the credentials may do: {error}"}
+            return {"repository": f"Bitbucket could not be asked what the credentials may do: {_sentence(error)}"}
         return (
             {self._credentials: f"Give the consumer the permission to {'; and to '.join(missing)}."} if missing else {}
         )
@@ -85,6 +85,10 @@ class BitbucketValidator:
             "public_url": f"Bitbucket cannot reach {hook_url}. Set TIELINE_PUBLIC_URL to an address of this server"
             " that is reachable from the internet."
         }
+
+
+def _sentence(error: RemoteError) -> str:
+    return f"{str(error).rstrip('.')}."
 
 
 def _is_internal(url: str) -> bool:

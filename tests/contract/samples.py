@@ -1,0 +1,170 @@
+"""What the contract needs to know of each type beyond its own declaration: how its host signs, what it sends."""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import pytest
+
+from tieline.core.remote import HookEvent, Scope
+from tieline.integrations.base import IntegrationType
+from tieline.integrations.fields import Fields, is_read_only, is_write_only, nested
+
+ROOT: Final = Path(__file__).parents[2]
+WRITTEN: Final = ROOT / "tests" / "fixtures"
+RECORDED: Final = ROOT.parent / "shared" / "fixtures" / "go-scm"
+
+# Repository ids of the payloads: ours, and those of the recorded ones.
+OURS: Final = "{0f3c2d6e-5a51-4a3e-9a0a-6f0d3a1b2c3d}"
+DRONE: Final = "{bc771cbf-829e-4c4b-b71f-a0eb3ac2b860}"
+
+REFS_ONLY: Final = Scope(pulls=frozenset(), repository=False)
+REPOSITORY_ONLY: Final = Scope(pulls=frozenset(), repository=True)
+
+
+def pull(number: int) -> Scope:
+    return Scope(pulls=frozenset({number}), repository=False)
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A webhook as it comes in, and what it must be taken for; None for what is ignored."""
+
+    path: Path
+    headers: Mapping[str, str]
+    expected: HookEvent | None
+
+    def body(self) -> bytes:
+        if not self.path.exists():
+            pytest.skip(f"the recorded payload {self.path.name} is not beside this checkout")
+        return self.path.read_bytes()
+
+
+@dataclass(frozen=True)
+class HookSamples:
+    """`sign` gives the headers that prove a body to come from the host."""
+
+    sign: Callable[[bytes, bytes], dict[str, str]]
+    payloads: tuple[Payload, ...]
+
+
+def _sign_bitbucket(body: bytes, secret: bytes) -> dict[str, str]:
+    return {"x-hub-signature": "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()}
+
+
+def _bitbucket(path: Path, event: str, scope: Scope | None, repository: str | None) -> Payload:
+    expected = HookEvent(event, scope, repository) if scope is not None else None
+    return Payload(path, {"x-event-key": event}, expected)
+
+
+def _written(name: str, scope: Scope | None, repository: str | None = OURS) -> Payload:
+    """The name of the file is the event, with a colon for the first underscore, and the case."""
+    event = name.partition("__")[0].replace("_", ":", 1)
+    return _bitbucket(WRITTEN / "bitbucket" / "webhooks" / f"{name}.json", event, scope, repository)
+
+
+def _recorded(name: str, event: str, scope: Scope | None, repository: str | None = DRONE) -> Payload:
+    return _bitbucket(RECORDED / "bitbucket" / "webhooks" / f"{name}.json", event, scope, repository)
+
+
+BITBUCKET: Final = HookSamples(
+    _sign_bitbucket,
+    (
+        _written("repo_push__branch_updated", REFS_ONLY),
+        _written("repo_push__branch_created", REFS_ONLY),
+        _written("repo_push__branch_deleted", REFS_ONLY),
+        _written("repo_push__branch_forced", REFS_ONLY),
+        _written("repo_push__branch_and_tag", REFS_ONLY),
+        _written("repo_push__no_changes", REFS_ONLY),
+        _written("repo_push__tags_only", None),
+        _written("pullrequest_created__same_repository", pull(7)),
+        _written("pullrequest_created__fork", pull(8)),
+        _written("pullrequest_updated__retargeted", pull(7)),
+        _written("pullrequest_updated__draft", pull(7)),
+        _written("pullrequest_updated__fork_deleted", pull(8)),
+        _written("pullrequest_push__new_commits", pull(7)),
+        _written("pullrequest_fulfilled__merged", pull(7)),
+        _written("pullrequest_rejected__declined", pull(7)),
+        _written("pullrequest_approved__by_reviewer", None),
+        _written("repo_updated__renamed", REPOSITORY_ONLY),
+        _written("repo_transfer__other_workspace", REPOSITORY_ONLY),
+        _written("repo_fork__by_somebody", None),
+        _written("issue_created__bug", None),
+        _recorded("push", "repo:push", REFS_ONLY),
+        _recorded("push_branch_create", "repo:push", REFS_ONLY),
+        _recorded("push_branch_delete", "repo:push", REFS_ONLY),
+        _recorded("push_tag_create", "repo:push", None),
+        _recorded("push_tag_delete", "repo:push", None),
+        _recorded("pr_created", "pullrequest:created", pull(1)),
+        _recorded("pr_updated", "pullrequest:updated", pull(1)),
+        _recorded("pr_fulfilled", "pullrequest:fulfilled", pull(1)),
+        _recorded("pr_declined", "pullrequest:rejected", pull(2)),
+        _recorded("pr_comment_created", "pullrequest:comment_created", None),
+        _recorded("pr_comment_deleted", "pullrequest:comment_deleted", None),
+        _recorded("pipeline_hook_created", "repo:commit_status_created", None),
+        _recorded("pipeline_hook_update", "repo:commit_status_updated", None),
+    ),
+)
+HOOKS: Final[dict[str, HookSamples]] = {"bitbucket": BITBUCKET}
+
+
+def folders(key: str) -> list[Path]:
+    """Where the payloads of a type lie."""
+    return [folder for root in (WRITTEN, RECORDED) if (folder := root / key / "webhooks").is_dir()]
+
+
+def writable(kind: IntegrationType) -> Iterator[tuple[str, bool]]:
+    """Every field that a client may send, by dotted name, and whether it must be sent with its object."""
+    yield from _writable(kind.fields, "")
+
+
+def _writable(fields: type[Fields], prefix: str) -> Iterator[tuple[str, bool]]:
+    for name, field in fields.model_fields.items():
+        if is_read_only(field):
+            continue
+        yield prefix + name, field.is_required()
+        if (inner := nested(field)) is not None:
+            yield from _writable(inner, f"{prefix}{name}.")
+
+
+def full_body(kind: IntegrationType, secret: str) -> dict[str, Any]:
+    """The example, with every object present and `secret` in every write-only field."""
+    return {**kind.example, **_filled(kind.fields, kind.example, secret)}
+
+
+def _filled(fields: type[Fields], example: Mapping[str, Any], secret: str) -> dict[str, Any]:
+    body = dict(example)
+    for name, field in fields.model_fields.items():
+        inner = nested(field)
+        if is_write_only(field):
+            body[name] = secret
+        elif inner is not None:
+            strings = {part: f"a {part}" for part in inner.model_fields}
+            body[name] = _filled(inner, {**strings, **(example.get(name) or {})}, secret)
+    body.pop("type", None)
+    return body
+
+
+def replaced(body: dict[str, Any], dotted: str, value: object) -> dict[str, Any]:
+    """A copy with another value at a dotted name."""
+    copy = orjson.loads(orjson.dumps(body))
+    _parent(copy, dotted)[dotted.rpartition(".")[2]] = value
+    return dict(copy)
+
+
+def without(body: dict[str, Any], dotted: str) -> dict[str, Any]:
+    """A copy without what is, or is not, at a dotted name."""
+    copy = orjson.loads(orjson.dumps(body))
+    _parent(copy, dotted).pop(dotted.rpartition(".")[2], None)
+    return dict(copy)
+
+
+def _parent(body: dict[str, Any], dotted: str) -> dict[str, Any]:
+    found = body
+    for part in dotted.split(".")[:-1]:
+        found = found[part]
+    return found

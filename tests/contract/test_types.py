@@ -1,0 +1,274 @@
+"""What every integration type keeps to, whatever it integrates with. A new type is tested by being in the list."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.contract.samples import full_body, replaced, without, writable
+from tieline.api.documents import Writer
+from tieline.core import wire
+from tieline.core.documents import Integration
+from tieline.core.errors import Invalid
+from tieline.core.ports import Toolbox
+from tieline.core.secret import Secret
+from tieline.integrations import ALL
+from tieline.integrations.base import IntegrationType, Registry
+from tieline.integrations.fields import (
+    Accepted,
+    Fields,
+    is_write_only,
+    nested,
+    render_config,
+    validate_create,
+    validate_patch,
+    write_only_names,
+)
+from tieline.integrations.models import model_to_create, model_to_patch, model_to_read
+from tieline.net.client import GuardedClient
+from tieline.net.egress import Policy
+
+CANARY = "canary-7f3a9c51d2"
+SENTENCE = re.compile(r"[A-Z].*[.?]\Z", re.DOTALL)
+FIELDS = [(kind, name, required) for kind in ALL for name, required in writable(kind)]
+
+each_type = pytest.mark.parametrize("kind", ALL, ids=[kind.key for kind in ALL])
+each_field = pytest.mark.parametrize(
+    ("kind", "name", "required"), FIELDS, ids=[f"{kind.key}-{name}" for kind, name, _ in FIELDS]
+)
+
+
+def refused(kind: IntegrationType, body: dict[str, Any]) -> dict[str, str]:
+    """The sentences for a body that must not pass; never one with the canary."""
+    with pytest.raises(Invalid) as caught:
+        validate_create(kind.fields, body)
+    error = caught.value
+    assert CANARY not in f"{error} {error!r} {error.detail} {error.__cause__!r} {error.__context__!r}"
+    for name, sentence in error.detail.items():
+        assert SENTENCE.match(sentence), f"{name}: {sentence!r} is not a sentence"
+    return error.detail
+
+
+def stored(kind: IntegrationType, accepted: Accepted) -> Integration:
+    moment = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+    secrets = {name: each for name, each in accepted.secrets.items() if each is not None}
+    return Integration("integration23", "project234567", kind.key, accepted.config, moment, None, secrets)
+
+
+def patched(kind: IntegrationType, present: Integration, body: dict[str, Any]) -> Accepted:
+    return validate_patch(kind.fields, kind.key, present.config, present.secrets, body)
+
+
+def shown(kind: IntegrationType, integration: Integration) -> dict[str, Any]:
+    toolbox = Toolbox(GuardedClient(Policy(), "tests"), limiter=None, settings={})  # type: ignore[arg-type]
+    return Writer("https://tieline.example", Registry((kind,), toolbox)).integration(integration)
+
+
+@each_type
+def test_the_declaration_is_complete(kind: IntegrationType) -> None:
+    assert re.fullmatch(r"[a-z][a-z_.]*", kind.key)
+    assert kind.title
+    assert kind.summary.endswith(".")
+    for setting in kind.settings:
+        assert setting.name.startswith("TIELINE_")
+        assert setting.help.endswith(".")
+    helpless = [name for name in _help(kind.fields) if not str(_help(kind.fields)[name]).endswith(".")]
+    assert helpless == []
+    assert not kind.is_git_source or kind.source is not None
+    assert (kind.hook_format is None) == (kind.hook_events == ())
+
+
+def _help(fields: type[Fields], prefix: str = "") -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for name, field in fields.model_fields.items():
+        found[prefix + name] = field.description
+        if (inner := nested(field)) is not None:
+            found |= _help(inner, f"{prefix}{name}.")
+    return found
+
+
+def test_keys_are_unique() -> None:
+    assert len({kind.key for kind in ALL}) == len(ALL)
+
+
+@each_type
+def test_the_example_is_accepted_with_and_without_its_type(kind: IntegrationType) -> None:
+    given_type = {"type": kind.key, **kind.example}
+    plain = {name: value for name, value in kind.example.items() if name != "type"}
+    assert validate_create(kind.fields, given_type) == validate_create(kind.fields, plain)
+    model_to_create(kind).model_validate(given_type)
+
+
+@each_field
+def test_a_required_field_that_is_missing_is_named(kind: IntegrationType, name: str, required: bool) -> None:  # noqa: FBT001
+    body = without(full_body(kind, CANARY), name)
+    if not required:
+        assert validate_create(kind.fields, body).changed
+        return
+    assert refused(kind, body)[name].startswith("This field is required.")
+
+
+@each_field
+def test_a_required_field_may_not_be_null(kind: IntegrationType, name: str, required: bool) -> None:  # noqa: FBT001
+    body = replaced(full_body(kind, CANARY), name, None)
+    if required:
+        assert "null" in refused(kind, body)[name]
+
+
+@each_field
+@pytest.mark.parametrize("value", [2.5, [CANARY], [[2.5]]], ids=["fraction", "list", "lists"])
+def test_a_value_of_the_wrong_type_is_told(kind: IntegrationType, name: str, required: bool, value: object) -> None:  # noqa: FBT001
+    detail = refused(kind, replaced(full_body(kind, CANARY), name, value))
+    assert [each for each in detail if each == name or each.startswith(f"{name}.")]
+
+
+@each_field
+def test_an_unknown_field_is_answered_with_the_nearest_known(kind: IntegrationType, name: str, required: bool) -> None:  # noqa: FBT001
+    detail = refused(kind, replaced(full_body(kind, CANARY), f"{name}x", CANARY))
+    assert name.rpartition(".")[2] in detail[f"{name}x"]
+
+
+@each_type
+def test_a_field_like_no_other_is_refused_too(kind: IntegrationType) -> None:
+    assert refused(kind, {**kind.example, "zzzzzz": CANARY}) == {"zzzzzz": "There is no such field."}
+
+
+@each_type
+def test_numbers_and_strings_are_no_booleans_and_booleans_no_numbers(kind: IntegrationType) -> None:
+    accepted = validate_create(kind.fields, full_body(kind, CANARY))
+    for name, value in accepted.config.items():
+        if isinstance(value, bool):
+            for wrong in (0, 1, "true", "false"):
+                assert "Must be true or false" in refused(kind, replaced(full_body(kind, CANARY), name, wrong))[name]
+        elif isinstance(value, int):
+            assert name in refused(kind, replaced(full_body(kind, CANARY), name, True))
+
+
+@each_type
+def test_fields_that_clients_send_all_the_same_are_let_pass(kind: IntegrationType) -> None:
+    extra = dict.fromkeys(kind.fields.also_accepted, False)
+    assert validate_create(kind.fields, {**kind.example, **extra}) == validate_create(kind.fields, kind.example)
+
+
+@each_type
+def test_secrets_are_kept_apart_and_never_shown(kind: IntegrationType) -> None:
+    accepted = validate_create(kind.fields, full_body(kind, CANARY))
+    assert {name: each.reveal() for name, each in accepted.secrets.items() if each} == dict.fromkeys(
+        write_only_names(kind.fields), CANARY
+    )
+    integration = stored(kind, accepted)
+    places = [accepted.config, shown(kind, integration), wire.render_integration_fields(integration)]
+    assert CANARY not in f"{accepted!r} {integration!r} {places} {render_config(kind.fields, accepted.config)}"
+
+
+@each_type
+def test_what_is_read_has_no_place_for_secrets(kind: IntegrationType) -> None:
+    schema = orjson.dumps(model_to_read(kind).model_json_schema()).decode()
+    names = [name.rpartition(".")[2] for name in write_only_names(kind.fields)]
+    assert [name for name in names if f'"{name}":' in schema] == []
+    model_to_read(kind).model_validate(shown(kind, stored(kind, validate_create(kind.fields, kind.example))))
+
+
+@each_type
+def test_what_is_read_has_every_readable_field_in_its_order(kind: IntegrationType) -> None:
+    document = shown(kind, stored(kind, validate_create(kind.fields, kind.example)))
+    common = ["id", "created_at", "updated_at", "type", "role"]
+    readable = [name for name, field in kind.fields.model_fields.items() if not is_write_only(field)]
+    assert list(document) == [*common, *readable, "_links"]
+
+
+@each_type
+def test_a_patch_requires_nothing_and_an_empty_one_changes_nothing(kind: IntegrationType) -> None:
+    integration = stored(kind, validate_create(kind.fields, full_body(kind, CANARY)))
+    after = patched(kind, integration, {})
+    assert not after.changed
+    assert (after.config, dict(after.secrets)) == (integration.config, dict(integration.secrets))
+    model_to_patch(kind).model_validate({})
+
+
+@each_type
+def test_a_document_sent_back_as_it_was_read_changes_nothing(kind: IntegrationType) -> None:
+    integration = stored(kind, validate_create(kind.fields, full_body(kind, CANARY)))
+    after = patched(kind, integration, orjson.loads(orjson.dumps(shown(kind, integration))))
+    assert not after.changed
+    assert dict(after.secrets) == dict(integration.secrets)
+
+
+@each_type
+def test_a_patch_to_another_type_is_refused(kind: IntegrationType) -> None:
+    integration = stored(kind, validate_create(kind.fields, kind.example))
+    for other in ("another", 5, None, CANARY):
+        with pytest.raises(Invalid) as caught:
+            patched(kind, integration, {"type": other})
+        assert list(caught.value.detail) == ["type"]
+        assert CANARY not in str(caught.value.detail)
+
+
+@each_type
+def test_a_patch_changes_the_field_it_names_and_no_other(kind: IntegrationType) -> None:
+    integration = stored(kind, validate_create(kind.fields, full_body(kind, CANARY)))
+    for name, value in integration.config.items():
+        if not isinstance(value, bool):
+            continue
+        after = patched(kind, integration, {name: not value})
+        assert after.changed
+        assert after.config[name] is not value
+        # Another field may follow only where the type settles fields that depend on each other.
+        assert after.config == kind.fields.settle({**integration.config, name: not value})
+
+
+@each_type
+def test_a_nullable_object_set_to_null_takes_its_secrets_along(kind: IntegrationType) -> None:
+    integration = stored(kind, validate_create(kind.fields, full_body(kind, CANARY)))
+    for name, field in kind.fields.model_fields.items():
+        inner = nested(field)
+        if inner is None or not list(write_only_names(inner)):
+            continue
+        after = patched(kind, integration, {name: None})
+        assert after.config[name] is None
+        assert {each: after.secrets[each] for each in write_only_names(inner, f"{name}.")} == dict.fromkeys(
+            write_only_names(inner, f"{name}.")
+        )
+
+
+@each_type
+def test_secrets_stay_unless_their_object_becomes_another(kind: IntegrationType) -> None:
+    integration = stored(kind, validate_create(kind.fields, full_body(kind, CANARY)))
+    for name, field in kind.fields.model_fields.items():
+        inner = nested(field)
+        if inner is None or not list(write_only_names(inner)):
+            continue
+        assert not patched(kind, integration, {name: integration.config[name]}).changed
+        other = {part: f"another {part}" for part in integration.config[name]}
+        with pytest.raises(Invalid) as caught:
+            patched(kind, integration, {name: other})
+        assert list(caught.value.detail) == list(write_only_names(inner, f"{name}."))
+
+
+@each_type
+def test_a_patch_with_a_new_secret_is_a_change(kind: IntegrationType) -> None:
+    integration = stored(kind, validate_create(kind.fields, full_body(kind, CANARY)))
+    after = patched(kind, integration, full_body(kind, "another secret"))
+    names = list(write_only_names(kind.fields))
+    assert after.changed is bool(names)
+    assert {name: each.reveal() for name, each in after.secrets.items() if each} == dict.fromkeys(
+        names, "another secret"
+    )
+
+
+@each_type
+def test_an_integration_of_before_a_field_existed_reads_its_default(kind: IntegrationType) -> None:
+    integration = stored(kind, validate_create(kind.fields, kind.example))
+    for name, field in kind.fields.model_fields.items():
+        if field.is_required() or is_write_only(field) or nested(field) is not None or name not in integration.config:
+            continue
+        older = replace(integration, config=without(integration.config, name))
+        assert shown(kind, older)[name] == field.get_default(call_default_factory=True)
+        assert not patched(kind, older, {}).changed
+
+
+def test_every_secret_of_a_stored_integration_prints_as_a_mask() -> None:
+    assert CANARY not in repr(stored(ALL[0], Accepted({}, {"a": Secret(CANARY)})))

@@ -1,0 +1,224 @@
+"""What is Bitbucket's own: spellings of a repository, tokens for add-ons, pull requests in few fields."""
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.samples import RECORDED, WRITTEN
+from tieline.core.errors import Invalid, RemoteBroken
+from tieline.core.secret import Secret
+from tieline.integrations.bitbucket import TYPE
+from tieline.integrations.bitbucket.auth import encode_jwt, query_string_hash
+from tieline.integrations.bitbucket.pulls import PULL_FIELDS, parse_pull
+from tieline.integrations.fields import validate_create, validate_patch
+
+SEED = [
+    "fetch_branches",
+    "prune_branches",
+    "environment_init_resources",
+    "app_credentials",
+    "addon_credentials",
+    "repository",
+    "build_pull_requests",
+    "pull_requests_clone_parent_data",
+    "pull_requests_max_pages",
+    "resync_pull_requests",
+]
+
+
+def repository(given: object) -> object:
+    return validate_create(TYPE.fields, {"repository": given}).config["repository"]
+
+
+def test_the_fields_are_the_seed_s_in_its_order() -> None:
+    assert list(validate_create(TYPE.fields, {"repository": "o/r"}).config) == SEED
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "o/r",
+        "/o/r",
+        "o/r/",
+        "o/r.git",
+        "https://bitbucket.org/o/r",
+        "https://bitbucket.org/o/r/",
+        "https://bitbucket.org/o/r.git",
+        "https://sam@bitbucket.org/o/r.git",
+        "http://www.bitbucket.org/o/r",
+        "https://BITBUCKET.org/o/r",
+        "git@bitbucket.org:o/r.git",
+        "ssh://git@bitbucket.org/o/r.git",
+    ],
+)
+def test_a_repository_may_be_spelled_as_people_copy_it(given: str) -> None:
+    assert repository(given) == "o/r"
+
+
+@pytest.mark.parametrize("given", ["Acme-1/my.site_2", "~sam/site", "{0f3c2d6e}/{9b1d7f42}", "ümlaut/straße"])
+def test_names_are_bitbucket_s_business(given: str) -> None:
+    assert repository(given) == given
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "/",
+        "r",
+        "o/",
+        "/r",
+        "o/r/s",
+        "o//r",
+        "o/..",
+        "../r",
+        "./r",
+        "o r/s",
+        "o/r\n",
+        "o/r?x=1",
+        "o/r#x",
+        "o/%2e%2e",
+        "o\\r/s",
+        "o/r\x00",
+        "https://github.com/o/r",
+        "https://bitbucket.org/o",
+        "https://bitbucket.org/o/r/src/main",
+        "https://bitbucket.org.example/o/r",
+        "git@github.com:o/r.git",
+        "x:y/z",
+        "http://[bitbucket.org/o/r",
+    ],
+)
+def test_what_is_no_repository_is_refused_with_the_form_it_should_have(given: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        repository(given)
+    assert "https://bitbucket.org/user/repo" in caught.value.detail["repository"]
+
+
+@pytest.mark.parametrize("prune", [True, False, None])
+def test_nothing_is_pruned_that_is_not_fetched(prune: bool | None) -> None:  # noqa: FBT001
+    body = {"repository": "o/r", "fetch_branches": False, **({} if prune is None else {"prune_branches": prune})}
+    assert validate_create(TYPE.fields, body).config["prune_branches"] is False
+
+
+def test_switching_fetch_off_later_switches_prune_off_too() -> None:
+    config = validate_create(TYPE.fields, {"repository": "o/r"}).config
+    assert config["prune_branches"] is True
+    after = validate_patch(TYPE.fields, "bitbucket", config, {}, {"fetch_branches": False})
+    assert (after.config["fetch_branches"], after.config["prune_branches"]) == (False, False)
+
+
+@pytest.mark.parametrize("secret", ["k", "ATOA" + "x" * 300, "with space : and, ünïcode"])
+def test_neither_length_nor_alphabet_of_credentials_is_judged(secret: str) -> None:
+    body = {"repository": "o/r", "app_credentials": {"key": secret, "secret": secret}}
+    accepted = validate_create(TYPE.fields, body)
+    assert accepted.config["app_credentials"] == {"key": secret}
+
+
+@pytest.mark.parametrize("secret", ["", "  ", "pasted\n", "a\x00b"])
+def test_credentials_that_were_copied_badly_are_refused(secret: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        validate_create(TYPE.fields, {"repository": "o/r", "app_credentials": {"key": "k", "secret": secret}})
+    assert list(caught.value.detail) == ["app_credentials.secret"]
+
+
+def test_the_query_string_hash_is_that_of_the_canonical_request() -> None:
+    """SHA-256 of `GET&/path/to/service&first=param&repeated=parameter%201,parameter%202&zee_last=param`."""
+    url = "https://example.com/path/to/service?zee_last=param&repeated=parameter 1&first=param&repeated=parameter 2"
+    assert query_string_hash("GET", url) == "e52bb281606c3bd9ca16cfe96fe2df78f5d9ffa126f06befd750dfa10fa1a897"
+
+
+def test_a_token_is_signed_as_others_sign_theirs() -> None:
+    """The signature is that of `openssl dgst -sha256 -hmac secret` over head and claims."""
+    token = encode_jwt({"iss": "addon"}, Secret("secret"))
+    head, claims, signature = token.split(".")
+    assert json.loads(_decode(head)) == {"typ": "JWT", "alg": "HS256"}
+    assert json.loads(_decode(claims)) == {"iss": "addon"}
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}", signature)
+    assert token == OPENSSL
+
+
+OPENSSL = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJhZGRvbiJ9.V3z9lkXlPNaPPIlpd4DBa9luULQA6fwZQxLR69_bpTg"
+
+
+def _decode(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def _documents() -> list[Any]:
+    """Every pull request in the payloads, written and recorded."""
+    paths = sorted([*WRITTEN.glob("bitbucket/**/*.json"), *RECORDED.glob("bitbucket/**/pr*.json")])
+    return [each for path in paths for each in _pulls_in(path)]
+
+
+def _pulls_in(path: Path) -> list[Any]:
+    document = json.loads(path.read_text())
+    found = document.get("values") or [document.get("pullrequest") or document]
+    return [each for each in found if isinstance(each, dict) and "source" in each and "destination" in each]
+
+
+def _only(document: Any, names: list[str]) -> Any:
+    """What Bitbucket leaves of a document for a `fields` parameter."""
+    if not isinstance(document, dict):
+        return document
+    below: dict[str, list[str]] = {}
+    for name in names:
+        first, _, rest = name.partition(".")
+        below.setdefault(first, []).append(rest)
+    return {
+        name: _only(document[name], [rest for rest in rests if rest]) if any(rests) else document[name]
+        for name, rests in below.items()
+        if name in document
+    }
+
+
+def test_the_fields_that_are_asked_for_are_all_that_is_read() -> None:
+    documents = _documents()
+    assert len(documents) >= 9
+    for document in documents:
+        part = _only(document, list(PULL_FIELDS))
+        assert parse_pull(part, "acme/site") == parse_pull(document, "acme/site")
+        assert len(json.dumps(part)) < len(json.dumps(document))
+
+
+def pull(source: object, destination: object, **more: object) -> dict[str, Any]:
+    return {"id": 1, "state": "OPEN", "source": source, "destination": destination, **more}
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "is_fork"),
+    [
+        ({"uuid": "{1}", "full_name": "acme/old"}, {"uuid": "{1}", "full_name": "acme/new"}, False),
+        ({"uuid": "{2}", "full_name": "acme/site"}, {"uuid": "{1}", "full_name": "acme/site"}, True),
+        ({"full_name": "ACME/Site"}, {"full_name": "acme/site"}, False),
+        ({"full_name": "sam/site"}, {"full_name": "acme/site"}, True),
+        ({"full_name": "Acme/Site"}, None, False),
+        (None, {"uuid": "{1}", "full_name": "acme/site"}, True),
+    ],
+)
+def test_a_fork_is_told_by_id_or_by_name(source: object, destination: object, is_fork: bool) -> None:  # noqa: FBT001
+    document = pull({"repository": source}, {"repository": destination})
+    assert parse_pull(document, "acme/site").is_fork is is_fork
+
+
+@pytest.mark.parametrize("end", [None, {}, {"branch": None, "commit": None, "repository": None}, {"branch": 5}, []])
+def test_what_is_gone_is_none(end: object) -> None:
+    parsed = parse_pull(pull(end, end), "acme/site")
+    assert (parsed.source_branch, parsed.source_repository, parsed.target_branch, parsed.head) == (None,) * 4
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [("OPEN", "open"), ("MERGED", "merged"), ("DECLINED", "declined"), ("SUPERSEDED", "declined")],
+)
+def test_states(state: str, expected: str) -> None:
+    assert parse_pull(pull(None, None, state=state, draft=True), "a/b").state == expected
+
+
+def test_an_unknown_state_is_not_guessed() -> None:
+    with pytest.raises(RemoteBroken):
+        parse_pull(pull(None, None, state="QUEUED"), "acme/site")

@@ -1,0 +1,243 @@
+"""The declaration kit, on a type with one of everything."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import pytest
+from pydantic import Field
+
+from tieline.core.documents import JSON
+from tieline.core.errors import Invalid
+from tieline.core.secret import Secret
+from tieline.integrations.base import IntegrationType
+from tieline.integrations.fields import (
+    READ_ONLY,
+    WRITE_ONLY,
+    Fields,
+    IntegrationFields,
+    render_config,
+    validate_create,
+    validate_patch,
+    write_only_names,
+)
+from tieline.integrations.models import model_to_create, model_to_patch, model_to_read
+
+
+class Login(Fields):
+    user: str
+    """Who logs in."""
+
+    password: Annotated[str, WRITE_ONLY]
+    """What only they know."""
+
+
+class Sample(IntegrationFields):
+    also_accepted: ClassVar[frozenset[str]] = frozenset({"redaction"})
+
+    url: str
+    """Where to."""
+
+    token: Annotated[str, WRITE_ONLY]
+    """What lets in."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] = 443
+    """Which port."""
+
+    colour: Literal["red", "green"] = "green"
+    """Which colour."""
+
+    names: Annotated[list[str], Field(default_factory=list)]
+    """Whose."""
+
+    headers: Annotated[dict[str, str], Field(default_factory=dict)]
+    """What goes along."""
+
+    login: Login | None = None
+    """Who goes along."""
+
+    pin: Annotated[str | None, WRITE_ONLY] = None
+    """A secret that need not be."""
+
+    seen: Annotated[int, READ_ONLY] = 0
+    """How often."""
+
+    @classmethod
+    def normalise(cls, body: JSON) -> JSON:
+        url = body.get("url")
+        return body | {"url": url.rstrip("/")} if isinstance(url, str) else body
+
+    @classmethod
+    def settle(cls, values: JSON) -> JSON:
+        return values | {"colour": "red"} if values["port"] == 80 else values
+
+
+BODY: dict[str, Any] = {"url": "https://a.example", "token": "t0ken"}
+FULL: dict[str, Any] = {**BODY, "login": {"user": "ada", "password": "pass"}, "pin": "1234", "names": ["x"]}
+TYPE = IntegrationType(key="sample.one", title="Sample", summary="One of everything.", fields=Sample, example=BODY)
+
+
+def reasons(body: dict[str, Any]) -> dict[str, str]:
+    with pytest.raises(Invalid) as caught:
+        validate_create(Sample, body)
+    return caught.value.detail
+
+
+def stored(body: dict[str, Any]) -> tuple[JSON, dict[str, Secret]]:
+    accepted = validate_create(Sample, body)
+    return accepted.config, {name: each for name, each in accepted.secrets.items() if each is not None}
+
+
+def test_readable_and_secret_parts_come_apart() -> None:
+    accepted = validate_create(Sample, FULL)
+    assert accepted.config == {
+        "url": "https://a.example",
+        "port": 443,
+        "colour": "green",
+        "names": ["x"],
+        "headers": {},
+        "login": {"user": "ada"},
+        "seen": 0,
+    }
+    revealed = {name: each.reveal() for name, each in accepted.secrets.items() if each}
+    assert revealed == {"token": "t0ken", "login.password": "pass", "pin": "1234"}
+
+
+def test_secrets_are_listed_by_dotted_name() -> None:
+    assert list(write_only_names(Sample)) == ["token", "login.password", "pin"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "sentence"),
+    [
+        ({"url": None}, "url", "Must be a string, not null."),
+        ({"url": {}}, "url", "Must be a string, not an object."),
+        ({"token": 5}, "token", "Must be a string, not a number."),
+        ({"port": "443"}, "port", "Must be a whole number, not a string."),
+        ({"port": True}, "port", "Must be a whole number, not a boolean."),
+        ({"port": 1.5}, "port", "Must be a whole number, not a fraction."),
+        ({"port": 0}, "port", "Must be at least 1, not 0."),
+        ({"port": 65536}, "port", "Must be at most 65535, not 65536."),
+        ({"colour": "blue"}, "colour", "Must be 'red' or 'green', not 'blue'."),
+        ({"colour": "b" * 500}, "colour", "Must be 'red' or 'green', not a string."),
+        ({"names": "x"}, "names", "Must be a list, not a string."),
+        ({"names": ["x", 5]}, "names.1", "Must be a string, not a number."),
+        ({"headers": []}, "headers", "Must be an object, not a list."),
+        ({"login": "ada"}, "login", "Must be an object, not a string."),
+        ({"login": {"user": "ada"}}, "login.password", "This field is required. What only they know."),
+        ({"login": {"user": "a", "password": []}}, "login.password", "Must be a string, not a list."),
+        ({"colur": "red"}, "colur", "There is no such field; did you mean colour?"),
+        (
+            {"login": {"user": "a", "password": "b", "pass": "c"}},
+            "login.pass",
+            "There is no such field; did you mean password?",
+        ),
+    ],
+)
+def test_each_error_says_what_was_found_and_what_is_wanted(change: dict[str, Any], field: str, sentence: str) -> None:
+    assert reasons({**BODY, **change}) == {field: sentence}
+
+
+def test_all_errors_are_told_at_once() -> None:
+    assert set(reasons({"port": 0, "unknown": 1, "login": {}})) == {
+        "url",
+        "token",
+        "port",
+        "unknown",
+        "login.user",
+        "login.password",
+    }
+
+
+def test_what_clients_may_not_set_is_passed_over() -> None:
+    extra = {
+        "id": "x",
+        "created_at": 1,
+        "updated_at": None,
+        "role": "",
+        "_links": {},
+        "seen": "often",
+        "redaction": False,
+    }
+    assert validate_create(Sample, {**BODY, **extra, "type": "sample.one"}) == validate_create(Sample, BODY)
+
+
+def test_spellings_are_made_one_and_dependent_fields_follow() -> None:
+    assert validate_create(Sample, {**BODY, "url": "https://a.example//"}).config["url"] == "https://a.example"
+    assert validate_create(Sample, {**BODY, "port": 80}).config["colour"] == "red"
+
+
+def test_a_patch_merges_at_the_top_and_replaces_below() -> None:
+    config, secrets = stored({**FULL, "headers": {"a": "1"}})
+    after = validate_patch(Sample, "sample.one", config, secrets, {"headers": {"b": "2"}, "port": 80})
+    assert after.changed
+    assert after.config == {**config, "headers": {"b": "2"}, "port": 80, "colour": "red"}
+    assert dict(after.secrets) == secrets
+
+
+def test_a_patch_of_a_secret_alone_is_a_change() -> None:
+    config, secrets = stored(BODY)
+    same = validate_patch(Sample, "sample.one", config, secrets, {"token": "t0ken"})
+    other = validate_patch(Sample, "sample.one", config, secrets, {"token": "another"})
+    assert (same.changed, other.changed) == (False, True)
+    assert other.secrets["token"] == Secret("another")
+
+
+def test_a_patch_may_forget_a_secret_that_need_not_be_but_no_other() -> None:
+    config, secrets = stored(FULL)
+    after = validate_patch(Sample, "sample.one", config, secrets, {"pin": None})
+    assert after.changed
+    assert after.secrets["pin"] is None
+    with pytest.raises(Invalid) as caught:
+        validate_patch(Sample, "sample.one", config, secrets, {"token": None})
+    assert caught.value.detail == {"token": "Must be a string, not null."}
+
+
+def test_a_patched_object_keeps_its_secret_while_the_rest_of_it_stays() -> None:
+    config, secrets = stored(FULL)
+    same = validate_patch(Sample, "sample.one", config, secrets, {"login": {"user": "ada"}})
+    assert not same.changed
+    with pytest.raises(Invalid) as caught:
+        validate_patch(Sample, "sample.one", config, secrets, {"login": {"user": "eve"}})
+    assert list(caught.value.detail) == ["login.password"]
+    whole = validate_patch(Sample, "sample.one", config, secrets, {"login": {"user": "eve", "password": "hers"}})
+    assert (whole.config["login"], whole.secrets["login.password"]) == ({"user": "eve"}, Secret("hers"))
+
+
+def test_a_patched_object_that_becomes_null_takes_its_secret_along_and_can_come_back() -> None:
+    config, secrets = stored(FULL)
+    gone = validate_patch(Sample, "sample.one", config, secrets, {"login": None})
+    assert gone.config["login"] is None
+    assert gone.secrets["login.password"] is None
+    kept = {name: each for name, each in gone.secrets.items() if each is not None}
+    with pytest.raises(Invalid):
+        validate_patch(Sample, "sample.one", gone.config, kept, {"login": {"user": "ada"}})
+
+
+def test_secrets_of_others_are_left_alone() -> None:
+    """The hook's secret lies among them and is no field."""
+    config, secrets = stored(BODY)
+    after = validate_patch(Sample, "sample.one", config, {**secrets, "hook": Secret("h")}, {"port": 80})
+    assert "hook" not in after.secrets
+
+
+def test_a_patch_is_checked_like_a_creation() -> None:
+    config, secrets = stored(BODY)
+    for body in ({"port": 0}, {"url": None}, {"typo": 1}):
+        with pytest.raises(Invalid):
+            validate_patch(Sample, "sample.one", config, secrets, body)
+
+
+def test_what_was_stored_before_a_field_existed_gets_its_default() -> None:
+    assert render_config(Sample, {"url": "https://a.example"})["port"] == 443
+
+
+def test_the_models_carry_the_declaration_into_the_description_of_the_api() -> None:
+    create, patch, read = (make(TYPE).model_json_schema() for make in (model_to_create, model_to_patch, model_to_read))
+    assert create["title"] == "SampleOneCreate"
+    assert create["required"] == ["type", "url", "token"]
+    assert create["properties"]["token"]["description"] == "What lets in."
+    assert create["properties"]["port"]["maximum"] == 65535
+    assert "seen" not in create["properties"]
+    assert "required" not in patch
+    assert {"token", "pin"}.isdisjoint(read["properties"])
+    assert read["$defs"]["LoginRead"]["properties"].keys() == {"user"}
+    assert read["properties"]["seen"]["description"] == "How often."
