@@ -32,7 +32,15 @@ class Engine:
     died are dropped for the same reason, so nothing is held up by their locks.
     """
 
-    def __init__(self, dsn: str, handlers: Mapping[str, Handler], sweep: Sweep, *, concurrency: int = 10) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        handlers: Mapping[str, Handler],
+        sweep: Sweep,
+        *,
+        concurrency: int = 10,
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
         self._connector = procrastinate.PsycopgConnector(
             conninfo=dsn, min_size=1, max_size=4, kwargs={"application_name": "tieline engine"}
         )
@@ -41,6 +49,7 @@ class Engine:
             self._app.task(name=name)(_guarded(name, handler))
         self._sweep = sweep
         self._concurrency = concurrency
+        self._grace = grace_seconds
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, *, alone: bool) -> None:
@@ -53,7 +62,7 @@ class Engine:
         ]
 
     async def stop(self) -> None:
-        """Take no more work and let running jobs end, for 8 s at most; those left are cancelled."""
+        """Take no more work and let running jobs end, for the grace time at most; those left are cancelled."""
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
@@ -70,7 +79,7 @@ class Engine:
                     fetch_job_polling_interval=_POLL_SECONDS,
                     update_heartbeat_interval=HEARTBEAT_SECONDS,
                     stalled_worker_timeout=STALLED_SECONDS,
-                    shutdown_graceful_timeout=GRACE_SECONDS,
+                    shutdown_graceful_timeout=self._grace,
                     delete_jobs=jobs.DeleteJobCondition.ALWAYS.value,
                     install_signal_handlers=False,
                 )

@@ -14,7 +14,7 @@ from tieline.store.notify import CHANNEL
 
 log = structlog.get_logger()
 _RETRY_SECONDS: Final = 0.5
-_SILENCE_SECONDS: Final = 5.0
+SILENCE_SECONDS: Final = 5.0
 
 Heard = Callable[[str], None]
 
@@ -23,11 +23,13 @@ class Listener:
     """One LISTEN connection that tells subscribers the key of what changed.
 
     While `connected` is False notifications are being missed: what is remembered may be stale and must not
-    be used. `on_gap` subscribers hear of it both when the connection is lost and when it is back.
+    be used. `on_gap` subscribers hear of it both when the connection is lost and when it is back. After `silence`
+    seconds without a word the connection is tried.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, *, silence: float = SILENCE_SECONDS) -> None:
         self._dsn = dsn
+        self._silence = silence
         self._subscribers: dict[str, list[Heard]] = defaultdict(list)
         self._gap_subscribers: list[Callable[[], None]] = []
         self._task: asyncio.Task[None] | None = None
@@ -73,10 +75,10 @@ class Listener:
             self._set_connected(True)
             ready.set()
             while True:
-                async for notification in connection.notifies(timeout=_SILENCE_SECONDS):
+                async for notification in connection.notifies(timeout=self._silence):
                     self._tell(notification.payload)
                 # Silence may mean that nothing happens, or that the other end is gone without a word.
-                async with asyncio.timeout(_SILENCE_SECONDS):
+                async with asyncio.timeout(self._silence):
                     await connection.execute("select 1")
 
     def _set_connected(self, connected: bool) -> None:  # noqa: FBT001

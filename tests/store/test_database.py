@@ -1,0 +1,54 @@
+"""Transactions end whole, and a database that is gone is said to be."""
+
+import asyncio
+
+import pytest
+
+from tieline.core.errors import Unavailable
+from tieline.store.database import Database
+from tieline.store.due import wake_due
+
+
+async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction() as conn:
+            await conn.execute("insert into account (id, username, email) values ('a', 'ann', 'ann@example.com')")
+            raise ZeroDivisionError
+    async with database.connection() as conn:
+        cursor = await conn.execute("select count(*) as accounts from account")
+        assert await cursor.fetchone() == {"accounts": 0}
+
+
+async def test_who_finds_every_connection_taken_is_told(dsn: str) -> None:
+    async with Database(dsn, max_size=1, patience=0.1) as database, database.connection():
+        with pytest.raises(Unavailable):
+            async with database.connection():
+                pass
+
+
+async def test_a_cancelled_wait_gives_its_connection_back(dsn: str) -> None:
+    async with Database(dsn, max_size=1) as database:
+
+        async def use() -> None:
+            async with database.connection() as conn:
+                await conn.execute("select 1")
+
+        for pause in range(40):
+            async with database.connection():
+                waiting = asyncio.create_task(use())
+                await asyncio.sleep(0)
+            for _ in range(pause % 8):
+                await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+        async with database.connection() as conn:
+            cursor = await conn.execute("select 1 as one")
+            assert await cursor.fetchone() == {"one": 1}
+
+
+async def test_one_process_sweeps_at_a_time(database: Database) -> None:
+    async with database.transaction() as one, database.transaction() as other:
+        assert await wake_due(one)
+        assert not await wake_due(other)
+    async with database.transaction() as later:
+        assert await wake_due(later)

@@ -1,0 +1,83 @@
+"""From an empty database to this version, by several processes at once, and only from a version that is known."""
+
+import threading
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tieline.core.errors import Unavailable
+from tieline.core.ids import new_id
+from tieline.store.database import Database
+from tieline.store.embedded import EmbeddedServer
+from tieline.store.migrate import head, is_current, migrate
+
+
+@pytest.fixture
+def empty(postgres: EmbeddedServer) -> Iterator[str]:
+    name = f"empty_{new_id()}"
+    with psycopg.connect(postgres.dsn, autocommit=True) as admin:
+        admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        yield postgres.dsn.replace("dbname=postgres", f"dbname={name}")
+        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+async def current(dsn: str) -> bool:
+    async with Database(dsn) as database, database.connection() as conn:
+        return await is_current(conn)
+
+
+async def test_an_empty_database_comes_to_this_version_and_stays(empty: str) -> None:
+    assert not await current(empty)
+    migrate(empty)
+    assert await current(empty)
+    migrate(empty)
+    assert await current(empty)
+
+
+async def test_processes_that_migrate_at_once_do_not_meet(empty: str) -> None:
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            migrate(empty)
+        except BaseException as error:  # noqa: BLE001 - handed to the test
+            failures.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert await current(empty)
+
+
+async def test_a_database_of_a_newer_version_is_left_alone(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("update alembic_version set version_num = '9999'")
+    with pytest.raises(Unavailable, match="newer Tieline"):
+        migrate(dsn)
+    assert not await current(dsn)
+
+
+def test_a_database_that_is_not_there_is_a_sentence(postgres: EmbeddedServer) -> None:
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        migrate(postgres.dsn.replace("dbname=postgres", "dbname=nowhere"))
+
+
+def test_a_malformed_address_does_not_show_its_password() -> None:
+    with pytest.raises(Unavailable) as caught:
+        migrate("postgresql://ann:s3cret@host:port/database?sslmode")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_the_engine_s_tables_are_those_of_the_installed_library() -> None:
+    """When this fails, the library brought a new schema: ship its migration as the next revision."""
+    from importlib.resources import files  # noqa: PLC0415
+
+    ours = files("tieline.store.sql").joinpath("0001_procrastinate.sql").read_text()
+    theirs = files("procrastinate.sql").joinpath("schema.sql").read_text()
+    assert ours == theirs
+    assert head() == "0002"
