@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
-import psycopg
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -20,13 +19,12 @@ from tieline.api.responses import JSONResponse
 from tieline.core import errors
 from tieline.core.documents import JSON
 from tieline.core.ids import new_id
+from tieline.store.database import TROUBLE
 
 log = structlog.get_logger()
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 RETRY_SECONDS: Final = 5
-# The database is away, out of disk or shutting down: it is worth trying again.
-DATABASE_TROUBLE: Final = (psycopg.OperationalError, psycopg.InterfaceError)
 _STATUS: Final[tuple[tuple[type[errors.TielineError], HTTPStatus], ...]] = (
     (errors.Invalid, HTTPStatus.BAD_REQUEST),
     (errors.Unauthenticated, HTTPStatus.UNAUTHORIZED),
@@ -88,7 +86,7 @@ def unauthenticated(message: str) -> Problem:
 def install(app: FastAPI, metrics: Metrics) -> None:
     """Have every error of `app` answered from this table."""
     app.add_exception_handler(errors.TielineError, _on_ours)
-    for trouble in DATABASE_TROUBLE:
+    for trouble in TROUBLE:
         app.add_exception_handler(trouble, _on_database_trouble)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_validation)

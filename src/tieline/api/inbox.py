@@ -7,10 +7,9 @@ from typing import Final
 
 import structlog
 
-from tieline.api.errors import DATABASE_TROUBLE
 from tieline.core.errors import Unavailable
 from tieline.store import hooks
-from tieline.store.database import Database
+from tieline.store.database import TROUBLE, Database
 from tieline.store.hooks import NewHook
 
 log = structlog.get_logger()
@@ -71,7 +70,7 @@ class Inbox:
         """Store a batch and tell each sender; one hook that cannot be stored must not take others with it."""
         try:
             await self._insert(batch)
-        except (Unavailable, *DATABASE_TROUBLE) as error:
+        except (Unavailable, *TROUBLE) as error:
             log.warning("hooks_not_stored", count=len(batch), error=type(error).__name__)
             _fail(batch, Unavailable(_FAILED))
         except Exception as error:  # noqa: BLE001 - the loop must go on, whatever one hook does to the database

@@ -7,7 +7,6 @@ import structlog
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from tieline.api.errors import DATABASE_TROUBLE
 from tieline.api.metrics import CONTENT_TYPE
 from tieline.api.outputs import Health
 from tieline.api.responses import JSONResponse
@@ -15,6 +14,7 @@ from tieline.api.rooms import InRooms, Rooms
 from tieline.api.services import Check
 from tieline.core.errors import TielineError, Unavailable
 from tieline.store import figures, migrate
+from tieline.store.database import TROUBLE
 
 log = structlog.get_logger()
 router = APIRouter(tags=["Operations"])
@@ -50,7 +50,7 @@ async def _ask(check: Check) -> tuple[bool, str]:
         return True, await check()
     except TielineError as error:
         return False, str(error)
-    except DATABASE_TROUBLE as error:
+    except TROUBLE as error:
         log.warning("readiness_check_failed", error=type(error).__name__)
         return False, "The database does not answer."
 

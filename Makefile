@@ -1,0 +1,45 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+
+.PHONY: help
+help: ## Say what there is to make
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
+	  || sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1  \2/p' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(STAMP) ## Set up everything the others need, in .venv and .tools
+
+$(STAMP): tools/setup requirements/setup.txt requirements/dev.txt pyproject.toml
+	@PYTHON="$(PYTHON)" tools/setup
+
+.PHONY: demo
+demo: $(STAMP) ## Show Tieline at work on a simulated Bitbucket; ONCE=1 ends after the tour
+	@$(BIN)/python -m tools.demo $(if $(ONCE),--once)
+
+.PHONY: test
+test: $(STAMP) ## Run every test
+	@$(BIN)/pytest -n 2 --dist loadscope $(ARGS)
+
+.PHONY: check
+check: $(STAMP) ## Check format, lint, types, import rules and docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tools.docs --check
+
+.PHONY: format
+format: $(STAMP) ## Format the code and write the generated parts of the docs
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/python -m tools.docs
+
+.PHONY: bench
+bench: $(STAMP) ## Measure, and print one table of ratios
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: lock
+lock: $(STAMP) ## Write the requirements files anew from pyproject.toml
+	@tools/lock
