@@ -1,0 +1,130 @@
+"""The generated parts of the docs. `python -m tools.docs` writes them; `--check` fails when they are not current.
+
+A part stands between `<!-- generated: NAME -->` and `<!-- end -->`. Links between files are checked as well.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from pydantic.fields import FieldInfo
+
+from tieline.integrations import ALL
+from tieline.integrations.base import IntegrationType
+from tieline.integrations.fields import Fields, is_read_only, is_write_only, nested
+from tieline.settings import PREFIX, Settings
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+PART: Final = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+LINK: Final = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+CODE: Final = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+
+
+def settings_table() -> str:
+    """Every setting of the operator's, those of the types last."""
+    own = ((PREFIX + name.upper(), shown(field.default), field) for name, field in Settings.model_fields.items())
+    rows = [(f"`{name}`", default, field.description or "") for name, default, field in own]
+    rows += [(f"`{each.name}`", f"`{each.default}`", each.help) for kind in ALL for each in kind.settings]
+    return table(("Setting", "Default", "Meaning"), rows)
+
+
+def shown(default: Any) -> str:
+    """A default as a person writes it; empty ones and secrets are described by their sentence."""
+    text = (
+        "" if hasattr(default, "get_secret_value") else f"{default:g}" if isinstance(default, float) else str(default)
+    )
+    return f"`{text}`" if text else "empty"
+
+
+def fields_table(kind: IntegrationType) -> str:
+    """The fields of a type as clients send and read them."""
+    return table(("Field", "Type", "Default", "What it does"), field_rows(kind.fields))
+
+
+def field_rows(fields: type[Fields], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+    for name, field in fields.model_fields.items():
+        inner = nested(field)
+        help_text = (field.description or "") + remark(field)
+        yield f"`{prefix}{name}`", type_name(field, inner), default_of(field), help_text
+        if inner is not None:
+            yield from field_rows(inner, f"{prefix}{name}.")
+
+
+def remark(field: FieldInfo) -> str:
+    return " Write-only." if is_write_only(field) else " Read-only." if is_read_only(field) else ""
+
+
+def type_name(field: FieldInfo, inner: type[Fields] | None) -> str:
+    names = {bool: "boolean", int: "integer", str: "string", float: "number"}
+    alternatives = get_args(field.annotation) or (field.annotation,)
+    null = " or null" if type(None) in alternatives else ""
+    if inner is not None:
+        return "object" + null
+    if all(isinstance(each, str) for each in alternatives):
+        return ", ".join(f"`{each}`" for each in alternatives)
+    return next((name for kind, name in names.items() if kind in _plain(alternatives)), "value") + null
+
+
+def _plain(alternatives: Iterable[Any]) -> list[Any]:
+    return [get_args(each)[0] if get_args(each) else each for each in alternatives]
+
+
+def default_of(field: FieldInfo) -> str:
+    return "required" if field.is_required() else f"`{json.dumps(field.default)}`"
+
+
+def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    lines = [list(headings), ["---"] * len(list(headings)), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def parts() -> Mapping[str, Callable[[], str]]:
+    """What can be generated, by name."""
+    fields = {f"fields-{kind.key}": lambda kind=kind: fields_table(kind) for kind in ALL}
+    return {"settings": settings_table, **fields}
+
+
+def documents() -> list[Path]:
+    """Every page of the project."""
+    return sorted(
+        [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md"), *ROOT.glob("bench/*.md")]
+    )
+
+
+def fill(text: str) -> str:
+    """A page with its generated parts as they are today."""
+    return PART.sub(lambda part: part[1] + parts()[part[2]]() + part[3], text)
+
+
+def broken_links(page: Path) -> Iterator[str]:
+    for target in LINK.findall(CODE.sub("", page.read_text())):
+        if "://" not in target and not target.startswith("mailto:") and not (page.parent / target).exists():
+            yield f"{page.relative_to(ROOT)}: there is nothing at {target}"
+
+
+def problems() -> Iterator[str]:
+    """What is not true of the docs."""
+    pages = documents()
+    for page in pages:
+        if fill(page.read_text()) != page.read_text():
+            yield f"{page.relative_to(ROOT)}: a generated part is not current; run make format"
+        yield from broken_links(page)
+    named = {name for page in pages for _, name, _ in PART.findall(page.read_text())}
+    yield from (f"no page shows the generated part {name}" for name in sorted(parts().keys() - named))
+
+
+def main() -> None:
+    if "--check" not in sys.argv:
+        for page in documents():
+            page.write_text(fill(page.read_text()))
+    found = list(problems())
+    print("\n".join(found) or "The docs are current.")
+    sys.exit(bool(found))
+
+
+if __name__ == "__main__":
+    main()
