@@ -12,7 +12,8 @@ from bench.load import request_bytes
 
 def push_body(branch: str, commit: str, repository: str) -> bytes:
     """A `repo:push` of one branch; about the size of a real one with its links and authors."""
-    padding = {"links": {name: {"href": f"https://bitbucket.org/{repository}/{name}/{'x' * 80}"} for name in "abcdefgh"}}
+    address = f"https://bitbucket.org/{repository}/{'x' * 80}"
+    padding = {"links": {name: {"href": f"{address}/{name}"} for name in "abcdefgh"}}
     target = {"type": "commit", "hash": commit, "message": "A change\n", **padding}
     new = {"type": "branch", "name": branch, "target": target, **padding}
     return orjson.dumps({

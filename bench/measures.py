@@ -110,9 +110,9 @@ async def signed_hooks(folder: Path) -> list[Row]:
         await asyncio.sleep(3)
         half = await open_loop(at.server.port, make, per_second=500, seconds=6)
         assert set(half.statuses) == {200}
-        p99 = half.percentile(0.99) * 1000
+        p99, most = half.percentile(0.99) * 1000, full.per_second
         return [
-            Row("signed hook to durable 200", f"{full.per_second:,.0f}/s", "", "", ">= 1,000/s", full.per_second >= 1000),
+            Row("signed hook to durable 200", f"{most:,.0f}/s", "", "", ">= 1,000/s", most >= 1000),
             Row("the same at 500/s", f"p99 {p99:.1f} ms", "", "", "p99 < 25 ms", p99 < 25),
         ]
 

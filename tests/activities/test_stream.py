@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import orjson
@@ -17,7 +17,7 @@ from tieline.store import activities
 from tieline.store.listener import Listener
 
 
-async def items(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
+async def items(chunks: AsyncIterator[bytes]) -> AsyncGenerator[dict[str, Any], None]:
     async for chunk in chunks:
         assert chunk.endswith(b"\n")
         for line in chunk.splitlines():
@@ -96,7 +96,7 @@ async def test_two_readers_hear_each_line_while_it_runs(world: World) -> None:
     push = await world.push()
     talker = Talker()
     streams = [items(LogStream(world.db, world.signals).read(push.id)) for _ in range(2)]
-    waiting = [asyncio.create_task(anext(stream)) for stream in streams]
+    waiting = [asyncio.ensure_future(anext(stream)) for stream in streams]
     running = asyncio.create_task(Runner(world.db, world.signals, {"*": talker}).run(push.id))
     for number, word in enumerate(("one", "two", "three"), 1):
         talker.words.put_nowait(word)
@@ -104,7 +104,7 @@ async def test_two_readers_hear_each_line_while_it_runs(world: World) -> None:
             heard = await asyncio.gather(*waiting)
         assert [(item["_id"], item["data"]["message"]) for item in heard] == [(number, f"{word}\n")] * 2
         assert not running.done()
-        waiting = [asyncio.create_task(anext(stream)) for stream in streams]
+        waiting = [asyncio.ensure_future(anext(stream)) for stream in streams]
     talker.words.put_nowait(None)
     async with asyncio.timeout(3):
         seals = await asyncio.gather(*waiting)
@@ -143,7 +143,7 @@ async def test_without_notifications_it_polls(world: World, dsn: str) -> None:
     deaf = Signals(Listener(dsn))
     push = await world.push()
     stream = items(LogStream(world.db, deaf).read(push.id))
-    waiting = asyncio.create_task(anext(stream))
+    waiting = asyncio.ensure_future(anext(stream))
     talker = Talker()
     running = asyncio.create_task(Runner(world.db, deaf, {"*": talker}).run(push.id))
     talker.words.put_nowait("one")
@@ -157,7 +157,7 @@ async def test_without_notifications_it_polls(world: World, dsn: str) -> None:
 async def test_a_reader_that_leaves_is_forgotten(world: World) -> None:
     push = await world.push()
     stream = LogStream(world.db, world.signals).read(push.id)
-    waiting = asyncio.create_task(anext(stream))
+    waiting = asyncio.ensure_future(anext(stream))
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)

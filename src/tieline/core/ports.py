@@ -35,7 +35,7 @@ class ActivityHandler(Protocol):
     crash, and is cancelled by asyncio cancellation when a person asks for it.
     """
 
-    async def __call__(self, activity: Activity, log: Log) -> Outcome: ...
+    async def __call__(self, activity: Activity, log: Log, /) -> Outcome: ...
 
 
 Action = Literal["build", "deploy", "sync-data", "pause", "delete"]

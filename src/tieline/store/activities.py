@@ -4,7 +4,7 @@ A transaction that touches environments too does so before it comes here: whoeve
 lock of their project's admission first, and one order for all keeps transactions from waiting for each other.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, LiteralString
@@ -31,9 +31,9 @@ class ActivityQuery:
 
     environment_id: str | None = None
     integration_id: str | None = None
-    types: Collection[str] = ()
-    states: Collection[ActivityState] = ()
-    results: Collection[ActivityResult] = ()
+    types: Sequence[str] = ()
+    states: Sequence[ActivityState] = ()
+    results: Sequence[ActivityResult] = ()
     starts_at: datetime | None = None
     count: int = PAGE_SIZE
 
