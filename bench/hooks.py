@@ -16,11 +16,13 @@ def push_body(branch: str, commit: str, repository: str) -> bytes:
     padding = {"links": {name: {"href": f"{address}/{name}"} for name in "abcdefgh"}}
     target = {"type": "commit", "hash": commit, "message": "A change\n", **padding}
     new = {"type": "branch", "name": branch, "target": target, **padding}
-    return orjson.dumps({
-        "repository": {"type": "repository", "full_name": repository, "uuid": "{bench}", **padding},
-        "actor": {"display_name": "Bench", **padding},
-        "push": {"changes": [{"new": new, "old": new, "created": False, "closed": False, "forced": False}]},
-    })
+    return orjson.dumps(
+        {
+            "repository": {"type": "repository", "full_name": repository, "uuid": "{bench}", **padding},
+            "actor": {"display_name": "Bench", **padding},
+            "push": {"changes": [{"new": new, "old": new, "created": False, "closed": False, "forced": False}]},
+        }
+    )
 
 
 def signed_requests(path: str, secret: bytes, body: bytes) -> Callable[[], bytes]:
