@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Final, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+from pydantic_core import CoreSchema, ErrorDetails
 
 from tieline.core.documents import JSON
 from tieline.core.errors import Invalid
@@ -25,13 +25,18 @@ COMMON_READ_ONLY: Final = frozenset({"id", "created_at", "updated_at", "role", "
 
 @dataclass(frozen=True)
 class Mark:
-    """How a field differs from one that is both sent and read."""
+    """How a field differs from one that is both sent and read; `keyword` is what JSON Schema calls that."""
 
     name: str
+    keyword: str
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JSON:
+        """Clients that build forms and options learn from the document which fields are secrets."""
+        return {**handler(schema), self.keyword: True}
 
 
-WRITE_ONLY: Final = Mark("write-only")
-READ_ONLY: Final = Mark("read-only")
+WRITE_ONLY: Final = Mark("write-only", "writeOnly")
+READ_ONLY: Final = Mark("read-only", "readOnly")
 
 
 class Fields(BaseModel):

@@ -5,13 +5,16 @@ Pure. What they describe is done by `fields`: these carry titles, defaults and h
 
 from datetime import datetime
 from functools import cache
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.fields import FieldInfo
 
 from tieline.integrations.base import IntegrationType
-from tieline.integrations.fields import Fields, IntegrationFields, is_read_only, is_write_only, nested
+from tieline.integrations.fields import WRITE_ONLY, Fields, IntegrationFields, is_read_only, is_write_only, nested
+
+if TYPE_CHECKING:
+    from pydantic.config import JsonDict
 
 _READ_CONFIG: Final = ConfigDict(extra="allow")
 
@@ -61,7 +64,8 @@ def _readable_type(field: FieldInfo) -> Any:
 
 
 def _optional(field: FieldInfo) -> Any:
-    return Field(default=None, description=field.description)
+    marks: JsonDict = {WRITE_ONLY.keyword: True} if is_write_only(field) else {}
+    return Field(default=None, description=field.description, json_schema_extra=marks)
 
 
 def _type_of(kind: IntegrationType) -> dict[str, Any]:

@@ -241,3 +241,10 @@ def test_the_models_carry_the_declaration_into_the_description_of_the_api() -> N
     assert {"token", "pin"}.isdisjoint(read["properties"])
     assert read["$defs"]["LoginRead"]["properties"].keys() == {"user"}
     assert read["properties"]["seen"]["description"] == "How often."
+
+
+def test_documents_say_which_fields_are_secrets() -> None:
+    create, patch = (make(TYPE).model_json_schema() for make in (model_to_create, model_to_patch))
+    for schema in (create, patch):
+        fields = {**schema["properties"], **schema["$defs"]["Login"]["properties"]}
+        assert {name for name, field in fields.items() if field.get("writeOnly")} == {"token", "pin", "password"}
