@@ -171,6 +171,19 @@ time.sleep(600)"""
         await wait_gone(pid)
 
 
+async def test_a_child_has_its_grace_even_when_its_parent_is_gone_at_once(script: Write, tmp_path: Path) -> None:
+    log = Lines()
+    tidied = tmp_path / "tidied"
+    tidy = f"trap 'sleep .2; touch {tidied}; exit' TERM; echo ready; while :; do sleep .01; done"
+    body = f"child = subprocess.Popen(['sh', '-c', {tidy!r}])\ntime.sleep(600)"
+    task = asyncio.create_task(script(body, Limits(grace_seconds=3)).run(order(), log))
+    await log.wait_for("ready")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert tidied.exists()
+
+
 async def test_cancellation_ends_it_and_its_children(script: Write) -> None:
     log = Lines()
     body = "child = subprocess.Popen(['sleep', '600'])\nprint(os.getpid(), child.pid, flush=True)\ntime.sleep(600)"
@@ -192,6 +205,30 @@ async def test_a_child_that_keeps_the_pipes_does_not_hold_us_up(script: Write) -
     child = int(log.text)
     assert is_alive(child)
     os.kill(child, 9)
+
+
+async def test_a_child_that_goes_on_printing_does_not_hold_us_up_either(script: Callable[..., CommandDeployer]) -> None:
+    log = Lines()
+    body = """
+chatty = 'import time\\nwhile True: print("again", flush=True); time.sleep(.01)'
+child = subprocess.Popen([sys.executable, '-c', chatty], start_new_session=True)
+print(child.pid)"""
+    await script(body, Limits(seconds=30, linger_seconds=0.05)).run(order(), log)
+    await wait_gone(int(log.text.split()[0]))
+
+
+async def test_junk_is_logged_as_text_and_is_no_answer(script: Write) -> None:
+    log = Lines()
+    junk = bytes(range(256)) * 40
+    assert await script(f"sys.stdout.buffer.write({junk!r}); sys.stderr.buffer.write(b'\\xff')").run(order(), log) == (
+        DeployAnswer()
+    )
+    assert "\ufffd" in log.text
+
+
+async def test_output_that_is_closed_early_ends_nothing(script: Write) -> None:
+    with pytest.raises(DeployFailed, match="exit status 7"):
+        await script("os.close(1); os.close(2); time.sleep(.1); os._exit(7)").run(order(), Lines())
 
 
 WORKER = """

@@ -30,6 +30,17 @@ def test_an_endless_line_comes_out_in_pieces() -> None:
     assert "".join(pieces) == "x" * 250_000
 
 
+@pytest.mark.parametrize("chunks", [[b"x" * 70_000, b"\nnext\n"], [b"x" * 40_000, b"x" * 30_000 + b"\nnext\n"]])
+def test_where_a_long_line_is_cut_does_not_depend_on_how_it_comes(chunks: list[bytes]) -> None:
+    assert [len(line) for line in split(*chunks)] == [LONGEST_LINE, 70_000 - LONGEST_LINE, len("next")]
+
+
+def test_an_answer_may_be_indented() -> None:
+    keeper = AnswerKeeper()
+    assert keeper.feed(['  {"urls": []}']) == []
+    assert parse_answer(keeper.held) == {"urls": []}
+
+
 def test_only_the_last_line_is_held_back() -> None:
     keeper = AnswerKeeper()
     assert keeper.feed(["a", '{"not": "last"}']) == ["a"]
@@ -59,4 +70,10 @@ def test_urls_that_nobody_should_see_are_refused(urls: object) -> None:
 
 def test_malformed_urls_are_not_public() -> None:
     assert not is_public_url("http://[::1")
+    assert not is_public_url("http://a:99999/")
+    assert not is_public_url("http://a:b/")
+    assert not is_public_url("http://good.example\\bad.example/")
+    assert not is_public_url("http://a/<script>")
+    assert not is_public_url("http://a/\x7f\u202e")
+    assert is_public_url("http://bücher.example/ä?q=ü")
     assert is_public_url("http://[::1]:8080/x?y#z")

@@ -13,12 +13,13 @@ from tieline.core.ports import DeployAnswer
 LONGEST_LINE: Final = 64 * 1024
 MOST_URLS: Final = 50
 LONGEST_URL: Final = 2000
+_NEVER_IN_A_URL: Final = frozenset(' "<>\\^`{|}')
 
 
 class LineSplitter:
     """Cuts a stream of bytes into lines without their ends. Bytes that are not UTF-8 become U+FFFD.
 
-    A line longer than `LONGEST_LINE` characters comes out in pieces.
+    A line longer than `LONGEST_LINE` characters comes out in pieces of that length.
     """
 
     def __init__(self) -> None:
@@ -27,11 +28,9 @@ class LineSplitter:
 
     def feed(self, chunk: bytes) -> list[str]:
         """The lines that are complete now."""
-        *lines, self._rest = (self._rest + self._decoder.decode(chunk)).split("\n")
-        if len(self._rest) > LONGEST_LINE:
-            lines.append(self._rest)
-            self._rest = ""
-        return [piece for line in lines for piece in _pieces(line.removesuffix("\r"))]
+        *lines, rest = (self._rest + self._decoder.decode(chunk)).split("\n")
+        *begun, self._rest = _pieces(rest)
+        return [piece for line in lines for piece in _pieces(line.removesuffix("\r"))] + begun
 
     def end(self) -> list[str]:
         """What is left when the stream has ended."""
@@ -55,7 +54,7 @@ class AnswerKeeper:
         if not lines:
             return []
         through = lines if self.held is None else [self.held, *lines]
-        self.held = through[-1] if through[-1].startswith("{") else None
+        self.held = through[-1] if through[-1].lstrip().startswith("{") else None
         return through if self.held is None else through[:-1]
 
 
@@ -81,11 +80,14 @@ def check_answer(answer: JSON) -> DeployAnswer:
 
 
 def is_public_url(url: object) -> bool:
-    """Whether it may be shown to people: http(s), a host, no userinfo, no blanks."""
-    if not isinstance(url, str) or len(url) > LONGEST_URL or any(each <= " " for each in url):
+    """Whether it may be shown to people: http(s), a host, no userinfo, nothing invisible, nothing to break out with."""
+    if not isinstance(url, str) or len(url) > LONGEST_URL:
+        return False
+    if not url.isprintable() or not _NEVER_IN_A_URL.isdisjoint(url):
         return False
     try:
         parts = urlsplit(url)
+        has_place = bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+    return parts.scheme in ("http", "https") and has_place and "@" not in parts.netloc

@@ -9,8 +9,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tieline.core.errors import DeployFailed
+
+_LOOK_AGAIN: Final = 0.02
 
 
 @dataclass(frozen=True)
@@ -80,16 +83,25 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 async def _end(process: Process, grace_seconds: float) -> None:
-    """Ask the whole group to end; then make it, since children may have stayed when their parent went."""
+    """Ask the whole group to end, and make who has not done so in time.
+
+    A shell is gone at once while what it had started still tidies up, so all of the group is waited for.
+    """
     _signal_group(process.pid, signal.SIGTERM)
     with suppress(TimeoutError):
         async with asyncio.timeout(grace_seconds):
             await process.wait()
+            while _signal_group(process.pid, None):  # noqa: ASYNC110 - nobody is told when a group is empty
+                await asyncio.sleep(_LOOK_AGAIN)
     _signal_group(process.pid, signal.SIGKILL)
     await process.wait()
 
 
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    # The group is empty once all of it has ended; macOS then says EPERM.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
+def _signal_group(pid: int, number: signal.Signals | None) -> bool:
+    """Whether anybody is left in it. Without a number nothing is sent."""
+    try:
+        os.killpg(pid, number or 0)
+    except (ProcessLookupError, PermissionError):
+        # The group is empty once all of it has ended; macOS then says EPERM.
+        return False
+    return True
