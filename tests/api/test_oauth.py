@@ -2,8 +2,11 @@
 
 import base64
 import json
+import warnings
+from typing import Any
 from urllib.parse import urlencode
 
+import jwt
 import pytest
 
 from tests.api.conftest import KEYS, OPERATOR_TOKEN, Client
@@ -94,9 +97,46 @@ def test_a_token_that_was_touched_is_not_read() -> None:
     assert mint.read(token, 1999) == AccessToken("account", "token", 2000)
     assert mint.read(token, 2000) is None
     header, claims, signature = token.split(b".")
-    none = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=")
+    none = _part({"alg": "none", "typ": "JWT"})
     for forged in (b".".join((none, claims, b"")), b".".join((header, claims[:-2] + b"AA", signature)), token[:-3]):
         assert mint.read(forged, 0) is None
+
+
+@pytest.mark.parametrize("claims", [{"jti": "t", "exp": 9}, {"sub": "a", "exp": 9}, {"sub": "a", "jti": "t"}, {}])
+def test_a_signed_token_that_does_not_say_all_is_not_read(claims: dict[str, Any]) -> None:
+    mint = TokenMint(KEYS)
+    assert mint.read(jwt.encode(claims, mint._keys[0], algorithm="HS256").encode(), 0) is None
+
+
+def test_no_other_algorithm_is_taken_even_with_the_right_key() -> None:
+    mint = TokenMint(KEYS)
+    claims = {"sub": "a", "jti": "t", "exp": 9}
+    assert mint.read(jwt.encode(claims, mint._keys[0], algorithm="HS256").encode(), 0) is not None
+    with warnings.catch_warnings(action="ignore"):
+        longer = [jwt.encode(claims, mint._keys[0], algorithm=name) for name in ("HS384", "HS512")]
+    assert [mint.read(each.encode(), 0) for each in longer] == [None, None]
+
+
+NOT_TOKENS = [
+    b"..",
+    b"\xff.\xff.\xff",
+    b"e30.e30.",
+    base64.urlsafe_b64encode(b"[" * 2000) + b".e30.AA",
+    base64.urlsafe_b64encode(b'{"alg":["HS256"]}') + b".e30.AA",
+    base64.urlsafe_b64encode(b'{"alg":"HS256","crit":["b64"],"b64":false}') + b".e30.AA",
+    base64.urlsafe_b64encode(b'"HS256"') + b".e30.AA",
+]
+
+
+@pytest.mark.parametrize("text", NOT_TOKENS)
+async def test_what_only_looks_like_a_token_is_401_and_no_more(client: Client, text: bytes) -> None:
+    assert TokenMint(KEYS).read(text, 0) is None
+    answer = await client.as_(None)("GET", "/users/me", headers={"Authorization": f"Bearer {text.decode('latin-1')}"})
+    assert answer.status == 401
+
+
+def _part(document: dict[str, str]) -> bytes:
+    return base64.urlsafe_b64encode(json.dumps(document).encode()).rstrip(b"=")
 
 
 def test_keys_can_be_changed_while_tokens_are_out() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.contract.samples import RECORDED, WRITTEN
-from tieline.core.errors import Invalid, RemoteBroken
+from tieline.core.errors import CredentialsRefused, Invalid, RemoteBroken
 from tieline.core.secret import Secret
 from tieline.integrations.bitbucket import TYPE
 from tieline.integrations.bitbucket.auth import encode_jwt, query_string_hash
@@ -142,7 +142,14 @@ def test_a_token_is_signed_as_others_sign_theirs() -> None:
     assert token == OPENSSL
 
 
-OPENSSL = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJhZGRvbiJ9.V3z9lkXlPNaPPIlpd4DBa9luULQA6fwZQxLR69_bpTg"
+def test_a_secret_that_cannot_sign_is_refused_without_being_shown() -> None:
+    secret = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQ"
+    with pytest.raises(CredentialsRefused, match="shared secret") as caught:
+        encode_jwt({"iss": "addon"}, Secret(secret))
+    assert secret not in f"{caught.value} {caught.value!r}"
+
+
+OPENSSL = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJhZGRvbiJ9.WNHQ_PKhyA4q19Jh8vqhpf8FTuyd_IB73mQYaaeqwJo"
 
 
 def _decode(part: str) -> bytes:

@@ -3,15 +3,15 @@
 import asyncio
 import base64
 import hashlib
-import hmac
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
-import orjson
+import jwt
 
 from tieline.core.clock import now
 from tieline.core.documents import Integration
@@ -141,10 +141,15 @@ def _addon(integration: Integration, endpoint: str) -> Callable[[], Request] | N
 
 
 def encode_jwt(claims: dict[str, object], secret: Secret) -> str:
-    """A JSON Web Token signed with HS256, as Connect asks for it."""
-    signed = f"{_b64(orjson.dumps({'typ': 'JWT', 'alg': 'HS256'}))}.{_b64(orjson.dumps(claims))}"
-    signature = hmac.new(secret.reveal().encode(), signed.encode(), hashlib.sha256).digest()
-    return f"{signed}.{_b64(signature)}"
+    """A JSON Web Token signed with HS256, as Connect asks for it. Raises `CredentialsRefused`."""
+    try:
+        # How long the secret is was decided at Bitbucket.
+        with warnings.catch_warnings(action="ignore", category=jwt.InsecureKeyLengthWarning):
+            return jwt.encode(claims, secret.reveal(), algorithm="HS256")
+    except jwt.InvalidKeyError as error:
+        raise CredentialsRefused(
+            f"The shared secret is a key of another kind. {_ADVICE['addon_credentials']}"
+        ) from error
 
 
 def query_string_hash(method: str, url: str) -> str:
@@ -157,7 +162,3 @@ def query_string_hash(method: str, url: str) -> str:
 
 def _encode(text: str) -> str:
     return quote(text, safe="~")
-
-
-def _b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
