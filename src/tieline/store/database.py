@@ -40,6 +40,7 @@ class Database:
             timeout=patience,
             open=False,
         )
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         try:
@@ -58,7 +59,7 @@ class Database:
         try:
             yield connection
         finally:
-            await self._pool.putconn(connection)
+            await self._return(connection)
 
     async def _take(self) -> Connection:
         # On Python 3.11 `asyncio.wait_for`, with which the pool waits, loses a cancellation that comes with its result.
@@ -69,9 +70,23 @@ class Database:
         except PoolTimeout as error:
             raise Unavailable("The database does not answer.") from error
         if task is not None and task.cancelling() > asked:
-            await self._pool.putconn(connection)
+            await self._return(connection)
             raise asyncio.CancelledError
         return connection
+
+    async def _return(self, connection: Connection) -> None:
+        # The pool loses a connection whose user is cancelled while it returns it.
+        task = asyncio.create_task(self._put(connection))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.shield(task)
+
+    async def _put(self, connection: Connection) -> None:
+        is_broken = connection.broken
+        await self._pool.putconn(connection)
+        if is_broken:
+            # What broke this one broke the idle ones too: better found out here than by one caller after the other.
+            await self._pool.check()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
