@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -32,8 +33,8 @@ def postgres() -> Iterator[EmbeddedServer]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture
-def dsn(postgres: EmbeddedServer) -> Iterator[str]:
+@contextmanager
+def fresh_database(postgres: EmbeddedServer) -> Iterator[str]:
     """A database at today's version that nothing has touched."""
     name = f"test_{new_id()}"
     create = sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
@@ -42,6 +43,13 @@ def dsn(postgres: EmbeddedServer) -> Iterator[str]:
     yield postgres.dsn.replace("dbname=postgres", f"dbname={name}")
     with psycopg.connect(postgres.dsn, autocommit=True) as admin:
         admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def dsn(postgres: EmbeddedServer) -> Iterator[str]:
+    """A fresh database of one test's own."""
+    with fresh_database(postgres) as made:
+        yield made
 
 
 @pytest.fixture

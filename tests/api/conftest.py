@@ -1,4 +1,8 @@
-"""The real application on a real PostgreSQL, served by uvicorn on a port of its own, in the test's own loop."""
+"""The real application on a real PostgreSQL, served by uvicorn on a port of its own.
+
+All of these tests share one server and one event loop: each works in a project of its own. A test that breaks its
+server, or counts everything in it, asks for `own_instance`.
+"""
 
 import asyncio
 import io
@@ -7,30 +11,46 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 import uvicorn
 from fastapi import FastAPI
 
 from tests.api.types import FORGE, SINK
+from tests.conftest import fresh_database
 from tieline.activities.signals import Signals
 from tieline.activities.stream import LogStream
 from tieline.api.application import create_app
 from tieline.api.services import Services
+from tieline.core.ids import new_id
 from tieline.core.ports import Toolbox
 from tieline.core.secret import Secret
 from tieline.integrations.base import IntegrationType, Registry
 from tieline.net.egress import Policy
 from tieline.store import accounts
 from tieline.store.database import Database
+from tieline.store.embedded import EmbeddedServer
 from tieline.store.listener import Listener
 from tieline.store.seal import SecretBox
+
+# What is started in one test's loop cannot be used in another's.
+in_shared_loop = pytest_asyncio.fixture(loop_scope="package")
 
 KEYS = [Secret("a key for tests that is long enough")]
 OPERATOR_TOKEN = "operator-token-0123456789-0123456789"
 PUBLIC_URL = "https://paas.example"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run every test of this folder in the loop of the server that they share."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="package"), append=False)
 
 
 @dataclass
@@ -87,8 +107,9 @@ class Client:
 
 @dataclass
 class Instance:
-    """One running server: its application, its listener, and a client for the operator."""
+    """One running server: its database, its application, its listener, and a client for the operator."""
 
+    dsn: str
     app: FastAPI
     listener: Listener
     client: Client
@@ -118,7 +139,8 @@ async def _is_started(server: uvicorn.Server) -> bool:
 @asynccontextmanager
 async def serving(app: FastAPI) -> AsyncIterator[str]:
     """The URL under which `app` answers."""
-    with socket.socket() as listening:
+    # A socket that says it is TCP: asyncio turns off Nagle's algorithm for no other.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
@@ -153,19 +175,28 @@ async def running(dsn: str, types: tuple[IntegrationType, ...] = (FORGE, SINK)) 
         stack.push_async_callback(listener.close)
         url = await stack.enter_async_context(serving(app))
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        yield Instance(app, listener, Client(url, session), services)
+        yield Instance(dsn, app, listener, Client(url, session), services)
 
 
-@pytest.fixture
-async def instance(dsn: str) -> AsyncIterator[Instance]:
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def instance(postgres: EmbeddedServer) -> AsyncIterator[Instance]:
+    """The server that all share."""
+    with fresh_database(postgres) as dsn:
+        async with running(dsn) as started:
+            yield started
+
+
+@in_shared_loop
+async def own_instance(dsn: str) -> AsyncIterator[Instance]:
+    """A server for one test alone, with a database that nothing has touched."""
     async with running(dsn) as started:
         yield started
 
 
-@pytest.fixture
-async def second(dsn: str, instance: Instance) -> AsyncIterator[Instance]:
-    """Another server on the same database."""
-    async with running(dsn) as started:
+@in_shared_loop
+async def second(instance: Instance) -> AsyncIterator[Instance]:
+    """Another server on the shared one's database."""
+    async with running(instance.dsn) as started:
         yield started
 
 
@@ -174,21 +205,27 @@ def client(instance: Instance) -> Client:
     return instance.client
 
 
-@pytest.fixture
-async def project(client: Client) -> str:
-    """The id of a project."""
+async def create_project(client: Client) -> str:
+    """The id of a new project."""
     created = await client.post("/projects", {"title": "Site"})
     return str(created["_embedded"]["entity"]["id"])
+
+
+@in_shared_loop
+async def project(client: Client) -> str:
+    """The id of a project that only this test knows."""
+    return await create_project(client)
 
 
 NewUser = Callable[..., Awaitable[Client]]
 
 
-@pytest.fixture
+@in_shared_loop
 async def new_user(client: Client) -> NewUser:
     """Makes a user, gives it a role in a project if asked to, and returns a client that speaks as it."""
 
-    async def make(username: str, project: str | None = None, role: str | None = None) -> Client:
+    async def make(name: str, project: str | None = None, role: str | None = None) -> Client:
+        username = f"{name}-{new_id()}"
         user = await client.post("/users", {"username": username, "email": f"{username}@example.org"})
         token = await client.post(f"/users/{user['id']}/api-tokens", {"name": "test"})
         if project and role:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import PUBLIC_URL, Client, Instance, NewUser
+from tests.api.conftest import PUBLIC_URL, Client, Instance, NewUser, in_shared_loop
 from tests.api.test_integrations import create
 from tieline.api.activities import parse_moment
 from tieline.core.clock import iso, now
@@ -44,7 +44,7 @@ def test_what_is_no_moment_is_refused(text: str) -> None:
     assert list(refused.value.detail) == ["starts_at"]
 
 
-@pytest.fixture
+@in_shared_loop
 async def made(instance: Instance, project: str) -> list[Activity]:
     """Five finished activities, oldest first, of two types."""
     found = []
@@ -158,7 +158,7 @@ class Work:
             assert await activities.finish(conn, self.activity, Outcome())
 
 
-@pytest.fixture
+@in_shared_loop
 async def work(instance: Instance, project: str) -> Work:
     """A running activity."""
     new = NewActivity(project_id=project, type="environment.push", description="d", text="t", concurrency_key="k")

@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-import pytest
-
-from tests.api.conftest import PUBLIC_URL, Client, running
+from tests.api.conftest import PUBLIC_URL, Client, in_shared_loop, running
 from tieline.integrations import ALL
 
 SENT = {
@@ -21,7 +19,7 @@ SENT = {
 }
 
 
-@pytest.fixture
+@in_shared_loop
 async def client(dsn: str) -> AsyncIterator[Client]:
     async with running(dsn, ALL) as started:
         yield started.client

@@ -2,16 +2,16 @@
 
 import psycopg
 
-from tests.api.conftest import OPERATOR_TOKEN, Client, Instance
+from tests.api.conftest import OPERATOR_TOKEN, Instance, create_project
 from tieline.core.secret import Secret
 from tieline.store import accounts
 from tieline.store.listener import Listener
 
 
-async def test_an_unexpected_error_gives_a_reference_that_is_in_the_log(
-    client: Client, project: str, dsn: str, capsys: object
-) -> None:
-    with psycopg.connect(dsn, autocommit=True) as breaking:
+async def test_an_unexpected_error_gives_a_reference_that_is_in_the_log(own_instance: Instance, capsys: object) -> None:
+    client = own_instance.client
+    project = await create_project(client)
+    with psycopg.connect(own_instance.dsn, autocommit=True) as breaking:
         breaking.execute("alter table activity rename column payload to gone")
     answer = await client("GET", f"/projects/{project}/activities")
     assert (answer.status, answer.headers["Content-Type"]) == (500, "application/json")
@@ -25,13 +25,14 @@ async def test_an_unexpected_error_gives_a_reference_that_is_in_the_log(
     assert (await client("GET", f"/projects/{project}")).status == 200
 
 
-async def test_a_new_first_token_replaces_the_old_one(client: Client, instance: Instance, dsn: str) -> None:
-    listening = Listener(dsn)
+async def test_a_new_first_token_replaces_the_old_one(own_instance: Instance) -> None:
+    client = own_instance.client
+    listening = Listener(own_instance.dsn)
     dropped: list[str] = []
     listening.subscribe("token", dropped.append)
     await listening.start()
     before = await client.get("/users/me/api-tokens")
-    async with instance.services.db.transaction() as conn:
+    async with own_instance.services.db.transaction() as conn:
         first = await accounts.ensure_operator(conn, Secret(OPERATOR_TOKEN))
         again = await accounts.ensure_operator(conn, Secret("another-token-0123456789"))
     assert first == again

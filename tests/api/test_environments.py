@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import PUBLIC_URL, Client, Instance
+from tests.api.conftest import PUBLIC_URL, Client, Instance, in_shared_loop
 from tieline.core.clock import now
 from tieline.core.documents import Deployment, Environment
 from tieline.core.ids import machine_name
@@ -30,7 +30,7 @@ def environment(project: str, id: str, **fields: Any) -> Environment:
     return replace(plain, **fields)
 
 
-@pytest.fixture
+@in_shared_loop
 async def path(instance: Instance, project: str) -> str:
     """The environments of a project that has `main` (deployed), `feature` and `pr-1`, which waits for approval."""
     deployed = Deployment(commit="a" * 40, urls=("https://main.example/",), deployed_at=now())

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.api.conftest import KEYS, Client, Instance, eventually
+from tests.api.conftest import KEYS, Client, Instance, create_project, eventually, in_shared_loop
 from tests.api.test_integrations import create
 from tests.api.types import signature
 from tieline.api.hooks import LARGEST, QUIET_SECONDS, Nudges
@@ -34,17 +34,23 @@ class Host:
 
     async def stored(self) -> list[dict[str, Any]]:
         async with self.instance.services.db.connection() as conn:
-            cursor = await conn.execute("select headers, body, is_signed from hook_delivery order by id")
+            query = "select headers, body, is_signed from hook_delivery where integration_id = %s order by id"
+            cursor = await conn.execute(query, [self.id])
             return list(await cursor.fetchall())
 
     async def woken(self) -> list[dict[str, Any]]:
         async with self.instance.services.db.connection() as conn:
             cursor = await conn.execute("select args from procrastinate_jobs where task_name = 'read_hooks'")
-            return [row["args"] for row in await cursor.fetchall()]
+            found = [row["args"] for row in await cursor.fetchall()]
+        return [each for each in found if each["integration_id"] == self.id]
 
 
-@pytest.fixture
+@in_shared_loop
 async def host(instance: Instance, project: str) -> Host:
+    return await connect(instance, project)
+
+
+async def connect(instance: Instance, project: str) -> Host:
     entity = await create(instance.client, project)
     async with instance.services.db.connection() as conn:
         kept = await integrations.get_any(conn, SecretBox(KEYS), entity["id"])
@@ -168,9 +174,9 @@ async def test_a_full_inbox_says_come_again(host: Host, instance: Instance) -> N
     assert len(await host.stored()) == MOST_WAITING
 
 
-async def test_while_the_database_is_away_hooks_are_503_and_then_stored(
-    host: Host, instance: Instance, dsn: str
-) -> None:
+async def test_while_the_database_is_away_hooks_are_503_and_then_stored(own_instance: Instance) -> None:
+    host = await connect(own_instance, await create_project(own_instance.client))
+    dsn = own_instance.dsn
     name = dsn.rpartition("dbname=")[2].split()[0]
     assert (await host.send()).status == 200
     allow = sql.SQL("alter database {} allow_connections {}")

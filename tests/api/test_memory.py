@@ -4,7 +4,7 @@ import asyncio
 
 import psycopg
 
-from tests.api.conftest import Client, Instance, eventually
+from tests.api.conftest import Client, Instance, create_project, eventually
 from tests.api.test_integrations import create
 from tieline.api.memory import Memory
 
@@ -127,13 +127,15 @@ async def test_many_writers_and_readers_end_with_the_truth(client: Client, secon
     await eventually(agreed)
 
 
-async def test_while_nothing_is_heard_the_database_is_asked(instance: Instance, dsn: str, project: str) -> None:
+async def test_while_nothing_is_heard_the_database_is_asked(own_instance: Instance) -> None:
+    instance = own_instance
+    project = await create_project(instance.client)
     entity = await create(instance.client, project)
     path = f"/projects/{project}/integrations"
     await instance.client.get(path)
     await instance.listener.close()
     assert not instance.listener.connected
-    with psycopg.connect(dsn, autocommit=True) as other:
+    with psycopg.connect(instance.dsn, autocommit=True) as other:
         other.execute("update integration set config = jsonb_set(config, '{repository}', '\"by/hand\"')")
     assert (await instance.client.get(path))[0]["repository"] == "by/hand"
     assert (await instance.client.get(f"{path}/{entity['id']}"))["repository"] == "by/hand"

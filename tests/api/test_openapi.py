@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.api.conftest import Client
+from tests.api.conftest import Client, in_shared_loop
 
 
-@pytest.fixture
+@in_shared_loop
 async def document(client: Client) -> dict[str, Any]:
     found: dict[str, Any] = await client.as_(None).get("/openapi.json")
     return found

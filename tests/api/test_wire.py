@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.api.conftest import PUBLIC_URL, Client
+from tests.api.conftest import PUBLIC_URL, Client, Instance, create_project
 from tests.api.test_integrations import create
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00\Z")
@@ -142,7 +142,9 @@ async def test_capabilities_name_the_types(client: Client, project: str) -> None
     assert all(each["enabled"] is True for each in shown["config"].values())
 
 
-async def test_the_operator_can_see_how_it_is_going(client: Client, project: str) -> None:
+async def test_the_operator_can_see_how_it_is_going(own_instance: Instance) -> None:
+    client = own_instance.client
+    project = await create_project(client)
     await client.get(f"/projects/{project}/integrations")
     anybody = client.as_(None)
     assert (await anybody("GET", "/healthz")).json == {"status": "ok"}
