@@ -1,0 +1,74 @@
+"""Orders as the server writes them, and a log that keeps what it is given."""
+
+import os
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tieline.core.documents import Environment, Project
+from tieline.core.ids import machine_name
+from tieline.core.ports import Action, DeployOrder, DeploySubject
+from tieline.deploy.document import render_order
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "deployers"
+NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
+COMMIT = "0b1c2d3e4f5061728394a5b6c7d8e9f001122334"
+PROJECT = Project(
+    id="azertyuiop234",
+    title="Demo",
+    description="",
+    attributes={},
+    default_branch="main",
+    timezone="UTC",
+    region="local",
+    owner="u",
+    created_at=NOW,
+    updated_at=None,
+)
+
+
+class Lines:
+    """A log."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    async def write(self, text: str) -> None:
+        self.text += text if text.endswith("\n") else text + "\n"
+
+
+def environment(name: str, **changes: Any) -> Environment:
+    """An active environment of a branch."""
+    plain = Environment(
+        id=name,
+        project_id=PROJECT.id,
+        name=name,
+        machine_name=machine_name(PROJECT.id, name),
+        title=name,
+        type="development",
+        status="active",
+        parent="main",
+        is_main=False,
+        created_at=NOW,
+        updated_at=None,
+    )
+    return replace(plain, **changes)
+
+
+def order(
+    action: Action, subject: Environment, tree: Path | None = None, parent: Environment | None = None
+) -> DeployOrder:
+    """What the server hands to its deployer."""
+    document = render_order(action, DeploySubject(PROJECT, subject, parent, COMMIT, "x4opi5tjv3yfd"), tree)
+    return DeployOrder(action, document, tree)
+
+
+def write_wrapper(path: Path, variables: dict[str, str], executable: Path) -> Path:
+    """The script by which an operator sets an example's variables, and which Python it runs on."""
+    variables = {**variables, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    exports = "".join(f"export {name}='{value}'\n" for name, value in variables.items())
+    path.write_text(f'#!/bin/sh\n{exports}exec {executable} "$@"\n')
+    path.chmod(0o755)
+    return path
