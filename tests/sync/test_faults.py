@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.git.http_backend import GitHandler, answering
-from tests.sync.conftest import Lines, Room, WorkerDied
+from tests.sync.conftest import INTEGRATION, Lines, Room, WorkerDied
 from tieline.core.clock import now
 from tieline.core.documents import Environment
 from tieline.core.errors import CredentialsRefused, RateLimited, RemoteBroken, RemoteMoved, RemoteNotFound, Unreachable
@@ -187,9 +187,11 @@ async def test_a_mass_deletion_waits_for_a_second_listing(room: Room) -> None:
     assert integration.next_reconcile_at is not None
     assert integration.next_reconcile_at - now() <= timedelta(seconds=60)
 
-    outcome, log = await room.fetch()
-    assert (outcome.result, await room.environments()) == ("success", before)
-    assert log[0] == "Still waiting for a second listing before removing 8 of 10 environments"
+    outcome, again = await room.fetch()
+    assert (outcome.result, await room.environments(), again) == ("failure", before, log), "as long as it is too early"
+    assert (await room.integration()).last_error == integration.last_error
+    await room.work.probe(INTEGRATION)
+    assert (await room.integration()).last_error == integration.last_error
     following = (await room.integration()).next_reconcile_at
     assert following is not None
     assert following - now() <= timedelta(seconds=60)

@@ -138,11 +138,12 @@ class SourceWork:
             log.warning("probe_failed", integration=integration_id, error=str(error))
             await self._report_fault(situation, error)
         else:
-            planned = situation.plan(observation.remote, confirmed=False)
+            planned = situation.plan(observation, confirmed=False)
             if planned or observation.new_name is not None or situation.integration.remote_id is None:
                 await self._request_fetch(situation)
             else:
-                await self._save(integration_id, reconciled_at=now(), last_error=None)
+                refusal = planned.refusal
+                await self._save(integration_id, reconciled_at=now(), last_error=refusal.sentence if refusal else None)
 
     async def _postpone(self, situation: Situation) -> bool:
         """Set the next look, and say whether this one is not needed: a fetch waits or runs already."""

@@ -7,10 +7,12 @@ says how the host stands, or there is none.
 import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 import structlog
 
+from tieline.core.clock import now
 from tieline.core.documents import Environment, Integration
 from tieline.core.errors import GitFailed, RateLimited, RemoteBroken, RemoteError, RemoteMoved
 from tieline.core.remote import PullRequest, RemoteRepository, Scope
@@ -32,10 +34,14 @@ _SHORTEST_ABBREVIATION: Final = 7
 
 @dataclass(frozen=True)
 class Observation:
-    """A host as it stands. `repository` is None where nothing about it had to be asked; `notes` are for the log."""
+    """A host as it stood from `began` on. `repository` is None where nothing about it had to be asked.
+
+    `notes` are for the log.
+    """
 
     remote: RemoteState
     access: RepositoryAccess
+    began: datetime
     notes: tuple[str, ...] = ()
 
     @property
@@ -68,6 +74,7 @@ class Observer:
 
     async def observe(self, scope: Scope) -> Observation:
         """Raises a `RemoteError`, `Conflict` or `GitFailed` for everything that proves nothing."""
+        began = now()
         if scope.repository:
             await self.access.read()
         pulls = await self._read_pulls_anywhere(scope)
@@ -77,7 +84,7 @@ class Observer:
         forks = await self._fork_heads(pulls)
         self.notes += [f"Skipping branch {name!a}: its name cannot be mirrored" for name in refs.skipped]
         remote = RemoteState(refs.heads, default, RemotePulls(pulls.read, pulls.gone, pulls.complete, forks))
-        return Observation(remote, self.access, tuple(self.notes))
+        return Observation(remote, self.access, began, tuple(self.notes))
 
     async def _require_branches(self, refs: RemoteRefs) -> None:
         """A listing without a single branch is a fault, unless the host says that the repository is empty."""

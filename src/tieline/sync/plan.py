@@ -34,7 +34,7 @@ def plan(
     known: Known,
     now: datetime,
 ) -> Plan:
-    """The steps that make the environments follow the host.
+    """The steps that make the environments follow the host, which was asked at the time `now`.
 
     A new hold comes first and its release last, so that no crash between two steps forgets a refusal.
     """
@@ -49,7 +49,7 @@ def plan(
     steps += verdict.remove
     steps += [*_mark(scene, absences), *_adopt(scene)]
     steps += [verdict.hold] if verdict.hold is not None and not holds else []
-    return Plan(tuple(steps), (*_explain(scene, remote), *verdict.notes), scene.default_branch)
+    return Plan(tuple(steps), tuple(_explain(scene, remote)), scene.default_branch, verdict.refusal)
 
 
 def _storable(remote: RemoteState) -> RemoteState:

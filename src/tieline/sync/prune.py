@@ -6,13 +6,13 @@ field. So absence counts only in a complete listing, and a large removal needs t
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from tieline.core.documents import Environment, PruneHold
 from tieline.sync.state import Known, RemotePulls, RemoteState, SourceSettings
-from tieline.sync.steps import HoldRemovals, ReleaseHold, RemoveEnvironment
+from tieline.sync.steps import HoldRemovals, Refusal, ReleaseHold, RemoveEnvironment
 
 AGREEMENT_AFTER: Final = timedelta(seconds=60)
 SMALLEST_POPULATION: Final = 5
@@ -20,11 +20,11 @@ SMALLEST_POPULATION: Final = 5
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is removed now, and what becomes of the hold."""
+    """What is removed now, what becomes of the hold, and what is not removed although it is absent."""
 
     remove: tuple[RemoveEnvironment, ...] = ()
     hold: HoldRemovals | ReleaseHold | None = None
-    notes: tuple[str, ...] = ()
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,9 @@ def _pull_is_gone(number: int, pulls: RemotePulls) -> str | None:
 def judge(absences: Absences, population: int, known: Known, now: datetime) -> Verdict:
     """Remove, wait or refuse.
 
-    `population` counts the environments that stand. What an earlier listing held and this one does not
-    contradict goes once the hold is a minute old; what is new goes unless it is too much at once.
+    `population` counts the environments that stand, `now` is when the listing began. What an earlier listing held
+    and this one does not contradict goes once the hold is a minute old; what is new goes unless all that would go
+    at once is too much.
     """
     hold = known.hold
     if hold is None:
@@ -88,25 +89,27 @@ def judge(absences: Absences, population: int, known: Known, now: datetime) -> V
     pending = frozenset(hold.environments) & (absences.gone.keys() | absences.unknown)
     if not pending:
         first = _first_sight(absences, population, now)
-        return first if first.hold else Verdict(first.remove, ReleaseHold(), first.notes)
+        return first if first.hold else replace(first, hold=ReleaseHold())
     if not known.confirmed and now - hold.since < AGREEMENT_AFTER:
-        return _wait(pending, hold, population)
+        return _wait(absences, pending, hold, population, now)
     return _agree(absences, pending, known, population, now)
 
 
 def _first_sight(absences: Absences, population: int, now: datetime) -> Verdict:
-    if _is_too_much(absences.gone.keys(), absences, population):
-        return Verdict(hold=_refuse(absences.gone.keys(), population, now))
-    return Verdict(_removals(absences, absences.gone.keys()))
+    gone = absences.gone.keys()
+    if _is_too_much(gone, absences, population):
+        return Verdict(hold=_hold(gone, now), refusal=_refuse(gone, population))
+    return Verdict(_removals(absences, gone))
 
 
-def _wait(pending: frozenset[str], hold: PruneHold, population: int) -> Verdict:
+def _wait(absences: Absences, pending: frozenset[str], hold: PruneHold, population: int, now: datetime) -> Verdict:
     """The second listing came too early to count: nothing at all is removed on suspicious ground."""
-    note = f"Still waiting for a second listing before removing {len(pending)} of {population} environments"
-    if pending == frozenset(hold.environments):
-        return Verdict(notes=(note,))
-    smaller = HoldRemovals(tuple(sorted(pending)), hold.since, population, refused=False)
-    return Verdict(hold=smaller, notes=(note,))
+    gone = absences.gone.keys()
+    refusal = _refuse(gone, population) if gone else None
+    if absences.former_main is not None and absences.former_main not in pending:
+        # Nobody will know what it was when the hold is old enough.
+        return Verdict(hold=_hold(gone | pending, now), refusal=refusal)
+    return Verdict(hold=_carry_on(pending, hold), refusal=refusal)
 
 
 def _agree(absences: Absences, pending: frozenset[str], known: Known, population: int, now: datetime) -> Verdict:
@@ -116,17 +119,19 @@ def _agree(absences: Absences, pending: frozenset[str], known: Known, population
     if _is_too_much(fresh, absences, population):
         # Two listings that disagree this much prove nothing, but what a person confirmed stands.
         removed = agreed if known.confirmed else frozenset[str]()
-        return Verdict(_removals(absences, removed), _refuse(fresh | (pending - removed), population, now))
-    after = _carry_on(left, known.hold, population)
+        held = fresh | (pending - removed)
+        return Verdict(
+            _removals(absences, removed), _hold(held, now), _refuse(absences.gone.keys() - removed, population)
+        )
+    if fresh and _is_too_much(agreed | fresh, absences, population):
+        return Verdict(_removals(absences, agreed), _hold(fresh | left, now), _refuse(fresh, population))
+    after = _carry_on(left, known.hold) if left and known.hold else ReleaseHold()
     return Verdict(_removals(absences, agreed | fresh), after)
 
 
-def _carry_on(left: frozenset[str], hold: PruneHold | None, population: int) -> HoldRemovals | ReleaseHold | None:
-    if hold is None or not left:
-        return ReleaseHold()
-    if left == frozenset(hold.environments):
-        return None
-    return HoldRemovals(tuple(sorted(left)), hold.since, population, refused=False)
+def _carry_on(left: frozenset[str], hold: PruneHold) -> HoldRemovals | None:
+    """A hold that has become smaller; None when it is as it was."""
+    return None if left == frozenset(hold.environments) else HoldRemovals(tuple(sorted(left)), hold.since)
 
 
 def _is_too_much(ids: AbstractSet[str], absences: Absences, population: int) -> bool:
@@ -135,8 +140,12 @@ def _is_too_much(ids: AbstractSet[str], absences: Absences, population: int) -> 
     return too_many or (absences.former_main is not None and absences.former_main in ids)
 
 
-def _refuse(ids: AbstractSet[str], population: int, now: datetime) -> HoldRemovals:
-    return HoldRemovals(tuple(sorted(ids)), now, population)
+def _hold(ids: AbstractSet[str], now: datetime) -> HoldRemovals:
+    return HoldRemovals(tuple(sorted(ids)), now)
+
+
+def _refuse(ids: AbstractSet[str], population: int) -> Refusal:
+    return Refusal(tuple(sorted(ids)), population)
 
 
 def _removals(absences: Absences, ids: AbstractSet[str]) -> tuple[RemoveEnvironment, ...]:

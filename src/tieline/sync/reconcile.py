@@ -60,7 +60,7 @@ class Situation:
     def settings(self) -> SourceSettings:
         return SourceSettings.from_config(self.integration.config)
 
-    def plan(self, remote: RemoteState, *, confirmed: bool) -> Plan:
+    def plan(self, seen: Observation, *, confirmed: bool) -> Plan:
         """What follows from the host as it was seen."""
         known = Known(
             self.project.id,
@@ -70,7 +70,7 @@ class Situation:
             self.integration.prune_hold,
             confirmed,
         )
-        return plan(remote, self.settings, self.environments, known, now())
+        return plan(seen.remote, self.settings, self.environments, known, seen.began)
 
 
 @dataclass
@@ -108,9 +108,9 @@ class Reconciler:
         await self._remember(situation.integration, observation, log)
         # Minutes may have gone by with fetching, and people do not wait for it.
         situation = await self.situation(situation.integration.id)
-        planned = situation.plan(observation.remote, confirmed=confirmed)
-        for note in (*observation.notes, *planned.notes):
-            await log.write(note)
+        planned = situation.plan(observation, confirmed=confirmed)
+        for line in (*observation.notes, *planned.lines):
+            await log.write(line)
         if planned or scope.repository:
             await self._move_refs(situation, observation.remote, planned)
         await self._apply(situation, observation.remote, planned, activity, log)
@@ -137,7 +137,7 @@ class Reconciler:
     async def _fetch(self, situation: Situation, scope: Scope, observation: Observation) -> Observation:
         """Bring the commits here. A branch that moved since it was listed counts as it is now."""
         remote = observation.remote
-        planned = situation.plan(remote, confirmed=False)
+        planned = situation.plan(observation, confirmed=False)
         if not planned and not scope.repository:
             return observation
         followed = followed_heads(remote, situation.settings, planned.default_branch)
@@ -191,7 +191,7 @@ class Reconciler:
         actor = integration_actor(integration, self.around.title(integration))
         target = Target(situation.project, integration, self._mirror(integration), activity, actor)
         await Applier(self.around.db, target, remote.heads, log).apply(planned)
-        if not planned:
+        if not planned and planned.refusal is None:
             await log.write("No changes since last fetch")
 
     async def _settle(self, integration: Integration, activity: Activity, planned: Plan) -> None:
@@ -210,8 +210,9 @@ class Reconciler:
         self, integration: Integration, activity: Activity, planned: Plan, moment: datetime
     ) -> datetime | None:
         """When the timer looks next; None leaves it as it is."""
-        if planned.refusal is not None:
-            return moment + AGREEMENT_AFTER
+        hold = planned.hold or integration.prune_hold
+        if planned.refusal is not None and hold is not None:
+            return max(moment, hold.since + AGREEMENT_AFTER)
         regular = next_full_look(integration, moment, self.around.interval)
         if fetch_scope(activity.parameters) == Scope():
             return regular

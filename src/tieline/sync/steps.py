@@ -139,25 +139,13 @@ class RemoveEnvironment:
 
 @dataclass(frozen=True)
 class HoldRemovals:
-    """Too much would be removed at once: a second listing, or a person, has to agree.
-
-    `refused` is False when an earlier refusal is only carried on.
-    """
+    """Removals that a second listing, one that begins a minute after `since`, or a person has to agree to."""
 
     environments: tuple[str, ...]
     since: datetime
-    population: int
-    refused: bool = True
 
     def lines(self) -> list[str]:
-        if not self.refused:
-            return [f"Still not removing {_listing(self.environments)}"]
-        return [f"{self.sentence} {_HOW_TO_CONFIRM}"]
-
-    @property
-    def sentence(self) -> str:
-        count = f"{len(self.environments)} of {self.population}"
-        return f"Not removing {count} environments: {_listing(self.environments)}."
+        return []
 
 
 @dataclass(frozen=True)
@@ -208,6 +196,22 @@ Step = (
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """What this listing would remove and nobody has agreed to yet. It makes the reconcile a failure."""
+
+    environments: tuple[str, ...]
+    population: int
+
+    @property
+    def sentence(self) -> str:
+        count = f"{len(self.environments)} of {self.population}"
+        return f"Not removing {count} environments: {_listing(self.environments)}."
+
+    def lines(self) -> list[str]:
+        return [f"{self.sentence} {_HOW_TO_CONFIRM}"]
+
+
+@dataclass(frozen=True)
 class Plan:
     """Steps in the order they are applied, and notes for the person who reads the log.
 
@@ -217,11 +221,17 @@ class Plan:
     steps: tuple[Step, ...] = ()
     notes: tuple[str, ...] = ()
     default_branch: str | None = None
+    refusal: Refusal | None = None
 
     def __bool__(self) -> bool:
         return bool(self.steps)
 
     @property
-    def refusal(self) -> HoldRemovals | None:
-        """The refusal that makes this reconcile a failure, if there is one."""
-        return next((each for each in self.steps if isinstance(each, HoldRemovals) and each.refused), None)
+    def lines(self) -> list[str]:
+        """What is said before anything is done."""
+        return [*self.notes, *(self.refusal.lines() if self.refusal else [])]
+
+    @property
+    def hold(self) -> HoldRemovals | None:
+        """The hold that this plan begins or changes."""
+        return next((each for each in self.steps if isinstance(each, HoldRemovals)), None)

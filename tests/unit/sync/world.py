@@ -108,7 +108,9 @@ def held(*environments: str, age: int, confirmed: bool = False, known: Known = K
 
 def said(plan_: steps.Plan) -> list[str]:
     """A plan in short sentences."""
-    return [line for step in plan_.steps for line in _say(step)]
+    refused = plan_.refusal
+    first = [f"refuse {' '.join(refused.environments)} of {refused.population}"] if refused else []
+    return first + [line for step in plan_.steps for line in _say(step)]
 
 
 def _say(step: steps.Step) -> list[str]:  # noqa: C901, PLR0912
@@ -136,8 +138,7 @@ def _say(step: steps.Step) -> list[str]:  # noqa: C901, PLR0912
         case steps.RemoveEnvironment():
             return [f"remove {step.environment_id}: {step.reason}"]
         case steps.HoldRemovals():
-            kind = "refuse" if step.refused else "hold"
-            return [f"{kind} {' '.join(step.environments)} of {step.population}"]
+            return [f"hold {' '.join(step.environments)}"]
         case steps.ReleaseHold():
             return ["release"]
         case steps.MarkRemote():
