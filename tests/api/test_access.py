@@ -32,6 +32,7 @@ TABLE = [
     Row("GET", PROJECT, SEEN),
     Row("PATCH", PROJECT, ADMINS, {"description": "x"}),
     Row("GET", PROJECT + "/capabilities", SEEN),
+    Row("GET", PROJECT + "/settings", SEEN),
     Row("GET", PROJECT + "/integrations", ADMINS),
     Row("POST", PROJECT + "/integrations", (401, 404, 403, 400, 400), {"type": "nonsense"}),
     Row("GET", INTEGRATION, ADMINS_BUT_MISSING),

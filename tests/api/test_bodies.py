@@ -3,7 +3,7 @@
 import pytest
 
 from tests.api.conftest import Client
-from tieline.api.bodies import DEEPEST, LIMIT, parse_json, parse_object
+from tieline.api.bodies import DEEPEST, LIMIT, LONGEST_NAME, MOST_ITEMS, MOST_NAMES, parse_json, parse_object
 from tieline.core.errors import Invalid
 
 DEEP = b'{"a":' * (DEEPEST + 2) + b"1" + b"}" * (DEEPEST + 2)
@@ -24,6 +24,9 @@ BAD = {
     "lone surrogate": (b'{"a":{"title":"\\ud800"}}', "a.title", "surrogate"),
     "not UTF-8": (b'{"title":"\xff"}', "body", "UTF-8"),
     "too deep": (DEEP, "a.a.a....", "nested"),
+    "too many names": (b'{"a":{' + b",".join(b'"n%d":1' % n for n in range(MOST_NAMES + 1)) + b"}}", "body", "names"),
+    "too many items": (b'{"a":[' + b"1," * MOST_ITEMS + b"1]}", "a", "items"),
+    "endless name": (b'{"a":{"' + b"n" * (LONGEST_NAME + 1) + b'":1}}', "a." + "n" * 198, "name"),
     "absurdly deep": (b"[" * 100_000, "body", "nested"),
 }
 

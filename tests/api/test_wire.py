@@ -1,10 +1,11 @@
 """Headers, tags, prefixes and error bodies, as the vendor's clients need them."""
 
+import asyncio
 import re
 
 import pytest
 
-from tests.api.conftest import PUBLIC_URL, Client, Instance, create_project
+from tests.api.conftest import PUBLIC_URL, Client, Instance, NewUser, create_project
 from tests.api.test_integrations import create
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00\Z")
@@ -104,9 +105,10 @@ async def test_a_tag_changes_with_the_document(client: Client, project: str) -> 
     ("method", "path", "allowed"),
     [
         ("PUT", "/projects/{project}/integrations", "GET, HEAD, POST"),
+        ("OPTIONS", "/projects/{project}", "GET, HEAD, PATCH"),
         ("POST", "/api/projects/{project}/integrations/x", "GET, HEAD, PATCH, DELETE"),
         ("GET", "/projects/{project}/integrations/x/hook", "POST"),
-        ("DELETE", "/projects", "GET, POST"),
+        ("DELETE", "/projects", "GET, HEAD, POST"),
     ],
 )
 async def test_a_wrong_method_is_told_the_right_ones(
@@ -114,6 +116,23 @@ async def test_a_wrong_method_is_told_the_right_ones(
 ) -> None:
     answer = await client(method, path.format(project=project))
     assert (answer.status, answer.headers["Allow"], answer.json["code"]) == (405, allowed, 405)
+
+
+async def test_a_head_is_a_get_without_the_body(client: Client, project: str) -> None:
+    entity = await create(client, project)
+    fetch = (await client.get(f"/projects/{project}/activities"))[0]
+    one = f"/projects/{project}/integrations/{entity['id']}"
+    for path in (f"/projects/{project}", one, f"{one}/activities", f"/api/projects/{project}/environments", "/healthz"):
+        full, head = await client("GET", path), await client("HEAD", path)
+        assert (head.status, head.body) == (200, b"")
+        compared = ("Content-Type", "Content-Length", "ETag")
+        assert [head.headers.get(name) for name in compared] == [full.headers.get(name) for name in compared]
+    # A log that is still being written has a head all the same.
+    log = await asyncio.wait_for(client("HEAD", f"/projects/{project}/activities/{fetch['id']}/log"), 4)
+    assert (log.status, log.body, log.headers["Content-Type"]) == (200, b"", "application/x-json-stream")
+    assert (await client.as_(None)("HEAD", one)).status == 401
+    hook = await client("HEAD", f"{one}/hook")
+    assert (hook.status, hook.headers["Allow"]) == (405, "POST")
 
 
 @pytest.mark.parametrize("path", ["/", "/project", "/projects/", "/api", "/projects/x/y/z", "/%00"])
@@ -129,6 +148,42 @@ async def test_an_unknown_path_is_a_json_404(client: Client, path: str) -> None:
     }
 
 
+async def test_errors_have_one_shape(client: Client, project: str, new_user: NewUser) -> None:
+    entity = await create(client, project)
+    path = f"/projects/{project}/integrations"
+    hooks = (await client.get(f"{path}/{entity['id']}/activities"))[1]
+    viewer = await new_user("viewer", project, "viewer")
+    forbidden = "This needs the role admin on the project; yours is viewer."
+    late = "The activity cannot be cancelled in its current state."
+    answers = {
+        "wrong": await client("POST", path, {"type": "forge"}),
+        "late": await client("POST", f"/projects/{project}/activities/{hooks['id']}/cancel"),
+        "anonymous": await client.as_(None)("GET", path),
+        "viewer": await viewer("GET", path),
+        "missing": await client("GET", f"{path}/aaaaaaaaaaaaa"),
+    }
+    assert {answer.headers["Content-Type"] for answer in answers.values()} == {"application/json"}
+    anonymous = answers["anonymous"].json
+    assert answers["anonymous"].headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+    assert (anonymous["error"], anonymous["error_description"]) == ("invalid_token", anonymous["message"])
+    shapes = {
+        name: [*list(answer.json.values())[:3], *list(answer.json.values())[4:5]] for name, answer in answers.items()
+    }
+    assert shapes == {
+        "wrong": ["Invalid input", 400, "Bad Request", {"repository": "This field is required."}],
+        "late": ["Invalid input", 400, "Bad Request", {"": late}],
+        "anonymous": ["Unauthorized", 401, "Unauthorized", {}],
+        "viewer": ["Forbidden", 403, "Forbidden", forbidden],
+        "missing": ["Not Found", 404, "Not Found", {}],
+    }
+    assert [answers[name].json["message"] for name in ("wrong", "late", "viewer", "missing")] == [
+        "The integration is invalid.",
+        late,
+        forbidden,
+        "Integration not found",
+    ]
+
+
 async def test_unknown_parameters_are_ignored(client: Client, project: str) -> None:
     await create(client, project)
     for path in ("", "/integrations", "/environments", "/activities"):
@@ -140,6 +195,21 @@ async def test_capabilities_name_the_types(client: Client, project: str) -> None
     assert shown["enabled"] is True
     assert {"forge", "health.sink"} <= shown["config"].keys()
     assert all(each["enabled"] is True for each in shown["config"].values())
+
+
+async def test_settings_say_what_the_command_line_asks_before_it_activates(client: Client, project: str) -> None:
+    shown = await client.get(f"/api/projects/{project}/settings")
+    assert shown.pop("_links") == {"self": {"href": f"{PUBLIC_URL}/api/projects/{project}/settings"}}
+    assert shown == {
+        "environment_name_strategy": "name-and-hash",
+        "concurrency_limits": {"default": 2, "integration": 4},
+        "sizing_api_enabled": False,
+        "enable_guaranteed_resources": False,
+        "enable_paused_environments": False,
+        "allow_manual_deployments": False,
+        "allow_rolling_deployments": False,
+        "enable_codesource_integration_push": False,
+    }
 
 
 async def test_the_operator_can_see_how_it_is_going(own_instance: Instance) -> None:

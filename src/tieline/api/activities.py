@@ -182,6 +182,30 @@ _FILTERS: Final[dict[str, Any]] = {
     ]
 }
 
+_WINDOW: Final[dict[str, Any]] = {
+    "parameters": [
+        {
+            "name": "start_at",
+            "in": "query",
+            "description": "How many lines to leave out at the beginning.",
+            "schema": {"type": "integer", "minimum": 0, "default": 0},
+        },
+        {
+            "name": "max_items",
+            "in": "query",
+            "description": "How many lines to send at most; 0 is no limit.",
+            "schema": {"type": "integer", "minimum": 0, "default": 0},
+        },
+        {
+            "name": "max_delay",
+            "in": "query",
+            "description": "How many seconds to wait for the end of the log: a negative number sends what there is at "
+            "once; without a number, or with 0, the answer ends with the log.",
+            "schema": {"type": "number"},
+        },
+    ]
+}
+
 _LINES: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The log, one JSON document a line; the last one is the seal.", "content": {LOG_TYPE: {}}}
 }
@@ -208,14 +232,20 @@ def _add_side(path: str, name: str, look: Callable[..., Awaitable[Side]]) -> Non
         """One activity."""
         return await _get(request, rooms, side, activity_id)
 
-    @router.post(one + "/cancel", name=f"cancel_{name}_activity", response_model=Accepted)
+    @router.post(one + "/cancel", name=f"cancel_{name}_activity", response_model=Accepted[ActivityDocument])
     async def cancel_activity(
         rooms: InRooms, _admin: Admin, side: Annotated[Side, Depends(look)], activity_id: str
     ) -> Response:
         """End an activity that waits or runs."""
         return await _cancel(rooms, side, activity_id)
 
-    @router.get(one + "/log", name=f"get_{name}_activity_log", responses=_LINES, response_class=StreamingResponse)
+    @router.get(
+        one + "/log",
+        name=f"get_{name}_activity_log",
+        responses=_LINES,
+        response_class=StreamingResponse,
+        openapi_extra=_WINDOW,
+    )
     async def get_log(
         request: Request, rooms: InRooms, side: Annotated[Side, Depends(look)], activity_id: str
     ) -> Response:

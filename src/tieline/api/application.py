@@ -11,6 +11,7 @@ import tieline
 from tieline.api import activities, environments, errors, integrations, oauth, operations, projects, users
 from tieline.api.documents import Writer
 from tieline.api.gate import Gate
+from tieline.api.head import Heads
 from tieline.api.hooks import HookDoor
 from tieline.api.inbox import Inbox
 from tieline.api.metrics import Metrics
@@ -41,6 +42,7 @@ def create_app(services: Services) -> FastAPI:
     app.router.routes[:0] = plain_routes(rooms)
     _include(app)
     errors.install(app, rooms.metrics)
+    app.add_middleware(Heads)
     _document(app, services)
     return app
 

@@ -15,6 +15,10 @@ from tieline.core.errors import Invalid, TooLarge
 
 LIMIT: Final = 1024 * 1024
 DEEPEST: Final = 32
+# What is wrong is said of each field, so there must not be endlessly many.
+MOST_NAMES: Final = 1000
+MOST_ITEMS: Final = 10_000
+LONGEST_NAME: Final = 255
 # Beyond this, numbers do not survive JSON implementations that read them as doubles.
 LARGEST: Final = 2**53 - 1
 _WHOLE: Final = "body"
@@ -70,8 +74,8 @@ def parse_object(body: bytes) -> JSON:
 def parse_json(body: bytes) -> Any:
     """JSON without the things that systems disagree about. Raises `Invalid`.
 
-    Refused: double names, NaN and infinities, numbers beyond 2^53, nesting beyond `DEEPEST`, and strings that
-    PostgreSQL cannot keep (NUL, lone surrogates).
+    Refused: double names, NaN and infinities, numbers beyond 2^53, nesting beyond `DEEPEST`, more members than
+    anything has here, and strings that PostgreSQL cannot keep (NUL, lone surrogates).
     """
     try:
         text = body.decode("utf-8-sig")
@@ -89,6 +93,8 @@ def parse_json(body: bytes) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> JSON:
+    if len(pairs) > MOST_NAMES:
+        raise Invalid({_WHOLE: f"The body has an object of more than {MOST_NAMES:,} names."})
     names = dict(pairs)
     if len(names) < len(pairs):
         seen: set[str] = set()
@@ -108,13 +114,25 @@ def _check(value: Any, path: tuple[str, ...]) -> None:
         _check_text(value, path)
     elif isinstance(value, dict):
         for name, each in value.items():
-            _check_text(name, (*path, name))
+            _check_name(name, (*path, name))
             _check(each, (*path, name))
     elif isinstance(value, list):
-        for index, each in enumerate(value):
-            _check(each, (*path, str(index)))
+        _check_list(value, path)
     elif isinstance(value, int | float) and not (math.isfinite(value) and abs(value) <= LARGEST):
         raise Invalid({_dotted(path): "This number is too large."})
+
+
+def _check_list(items: list[Any], path: tuple[str, ...]) -> None:
+    if len(items) > MOST_ITEMS:
+        raise Invalid({_dotted(path): f"This has more than {MOST_ITEMS:,} items."})
+    for index, each in enumerate(items):
+        _check(each, (*path, str(index)))
+
+
+def _check_name(name: str, path: tuple[str, ...]) -> None:
+    _check_text(name, path)
+    if len(name) > LONGEST_NAME:
+        raise Invalid({_dotted(path): f"This name is longer than {LONGEST_NAME} characters."})
 
 
 def _check_text(text: str, path: tuple[str, ...]) -> None:

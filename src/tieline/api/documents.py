@@ -52,6 +52,11 @@ class Writer:
         }
         return {**wire.render_project(project, self.public_url), "_links": links}
 
+    def project_settings(self, project_id: str) -> JSON:
+        """The settings that clients look at before they offer an operation."""
+        links = {"self": self._self(_path(project_id, "settings"))}
+        return {**wire.render_project_settings(), "_links": links}
+
     def environment(self, environment: Environment, project: Project, *, is_admin: bool) -> JSON:
         """An environment; admins get the operations that are allowed now."""
         path = _path(project.id, "environments", environment.id)

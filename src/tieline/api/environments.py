@@ -13,7 +13,7 @@ from tieline.api.gate import Access, Admin, Viewer, known_id
 from tieline.api.inputs import EnvironmentActivate, EnvironmentPatch, EnvironmentSynchronize
 from tieline.api.outputs import Accepted, EnvironmentDocument, EnvironmentSettings
 from tieline.api.responses import accepted, tagged
-from tieline.api.rooms import InRooms, Rooms, body_of
+from tieline.api.rooms import CONFLICT, InRooms, Rooms, body_of
 from tieline.core import kinds
 from tieline.core.documents import Actor, Environment, NewActivity, Project
 from tieline.core.errors import Conflict, Invalid, NotFound
@@ -65,7 +65,7 @@ async def get_environment_settings(request: Request, access: Viewer, rooms: InRo
     return tagged(request, rooms.writer.environment_settings(access.project_id, found.id))
 
 
-@router.patch(_ONE, response_model=Accepted, openapi_extra=body_of(EnvironmentPatch))
+@router.patch(_ONE, response_model=Accepted[EnvironmentDocument], openapi_extra=body_of(EnvironmentPatch))
 async def patch_environment(access: Admin, rooms: InRooms, environment_id: str, body: Body) -> Response:
     """Change an environment; only the fields that are sent."""
     given = parse(EnvironmentPatch, body)
@@ -121,7 +121,12 @@ def _parent_refusal(present: Environment, parent: str | None, others: dict[str, 
     return {}
 
 
-@router.post(_ONE + "/activate", response_model=Accepted, openapi_extra=body_of(EnvironmentActivate, required=False))
+@router.post(
+    _ONE + "/activate",
+    response_model=Accepted[EnvironmentDocument],
+    responses=CONFLICT,
+    openapi_extra=body_of(EnvironmentActivate, required=False),
+)
 async def activate(access: Admin, rooms: InRooms, environment_id: str, body: Body) -> Response:
     """Build and deploy an inactive environment; for the pull request of a fork, this is the approval."""
     given = parse(EnvironmentActivate, body)
@@ -137,19 +142,24 @@ async def activate(access: Admin, rooms: InRooms, environment_id: str, body: Bod
     return await _operate(access, rooms, environment_id, "activate", kinds.activate, prepare)
 
 
-@router.post(_ONE + "/deactivate", response_model=Accepted)
+@router.post(_ONE + "/deactivate", response_model=Accepted[EnvironmentDocument], responses=CONFLICT)
 async def deactivate(access: Admin, rooms: InRooms, environment_id: str) -> Response:
     """Take down what runs; the code stays."""
     return await _operate(access, rooms, environment_id, "deactivate", kinds.deactivate)
 
 
-@router.post(_ONE + "/redeploy", response_model=Accepted)
+@router.post(_ONE + "/redeploy", response_model=Accepted[EnvironmentDocument], responses=CONFLICT)
 async def redeploy(access: Admin, rooms: InRooms, environment_id: str) -> Response:
     """Deploy again what is deployed."""
     return await _operate(access, rooms, environment_id, "redeploy", kinds.redeploy)
 
 
-@router.post(_ONE + "/synchronize", response_model=Accepted, openapi_extra=body_of(EnvironmentSynchronize))
+@router.post(
+    _ONE + "/synchronize",
+    response_model=Accepted[EnvironmentDocument],
+    responses=CONFLICT,
+    openapi_extra=body_of(EnvironmentSynchronize),
+)
 async def synchronize(access: Admin, rooms: InRooms, environment_id: str, body: Body) -> Response:
     """Copy the parent's data into the environment."""
     given = parse(EnvironmentSynchronize, body)
@@ -161,7 +171,7 @@ async def synchronize(access: Admin, rooms: InRooms, environment_id: str, body: 
     return await _operate(access, rooms, environment_id, "synchronize", kinds.synchronize)
 
 
-@router.delete(_ONE, response_model=Accepted)
+@router.delete(_ONE, response_model=Accepted[EnvironmentDocument])
 async def delete_environment(access: Admin, rooms: InRooms, environment_id: str) -> Response:
     """Remove an inactive environment. A branch that is still there comes back with the next reconcile."""
     async with rooms.services.db.transaction() as conn:

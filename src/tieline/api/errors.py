@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 RETRY_SECONDS: Final = 5
+_INVALID: Final = "Invalid input"
 _STATUS: Final[tuple[tuple[type[errors.TielineError], HTTPStatus], ...]] = (
     (errors.Invalid, HTTPStatus.BAD_REQUEST),
     (errors.Unauthenticated, HTTPStatus.UNAUTHORIZED),
@@ -51,7 +52,7 @@ class Problem:
         """The body that all of the vendor's clients can read something from."""
         phrase = self.status.phrase
         document = {
-            "status": phrase,
+            "status": _INVALID if self.status == HTTPStatus.BAD_REQUEST else phrase,
             "code": int(self.status),
             "title": phrase,
             "message": self.message,
@@ -66,7 +67,8 @@ def problem(error: errors.TielineError) -> Problem:
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
     message = str(error)
     if isinstance(error, errors.Invalid):
-        return Problem(status, message, error.detail)
+        # The vendor's command line takes a 400 with an empty detail for success.
+        return Problem(status, message, error.detail or {"": message})
     if isinstance(error, errors.Unauthenticated):
         return unauthenticated(message)
     if isinstance(error, errors.Forbidden):
@@ -120,7 +122,7 @@ def allowed_methods(request: Request) -> list[str]:
     routes = request.app.router.routes
 
     def takes(method: str) -> bool:
-        scope = {**request.scope, "method": method}
+        scope = {**request.scope, "method": "GET" if method == "HEAD" else method}
         return any(route.matches(scope)[0] is Match.FULL for route in routes)
 
     return [method for method in METHODS if takes(method)]
@@ -129,7 +131,7 @@ def allowed_methods(request: Request) -> list[str]:
 async def _on_validation(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for these only
     detail = {".".join(str(part) for part in each["loc"][1:]): f"{each['msg']}." for each in error.errors()}
-    return problem(errors.Invalid(detail or {"": "The request is invalid."})).answer()
+    return problem(errors.Invalid(detail)).answer()
 
 
 class Boundary:

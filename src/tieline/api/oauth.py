@@ -1,7 +1,7 @@
 """`POST /oauth2/token`: an API token for a short-lived access token, in all the shapes that clients use."""
 
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter
@@ -11,6 +11,7 @@ from starlette.responses import Response
 from tieline.api.bodies import parse_object, read_bytes
 from tieline.api.inputs import TokenRequest
 from tieline.api.outputs import AccessToken as AccessTokenDocument
+from tieline.api.outputs import OAuthError
 from tieline.api.responses import JSONResponse
 from tieline.api.rooms import InRooms, Rooms, body_of
 from tieline.api.tokens import LIFETIME, AccessToken
@@ -23,10 +24,16 @@ router = APIRouter(tags=["Authentication"])
 _GRANT: Final = "api_token"
 _MOST_FIELDS: Final = 20
 _MOST_BYTES: Final = 64 * 1024
+_REFUSED: Final[dict[int | str, dict[str, Any]]] = {400: {"model": OAuthError, "description": "Bad Request"}}
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
-@router.post("/oauth2/token", response_model=AccessTokenDocument, openapi_extra=body_of(TokenRequest))
+@router.post(
+    "/oauth2/token",
+    response_model=AccessTokenDocument,
+    responses=_REFUSED,
+    openapi_extra=body_of(TokenRequest, form=True),
+)
 async def exchange(request: Request, rooms: InRooms) -> Response:
     """Exchange an API token. The client's own id, in the form or by Basic authentication, is not looked at."""
     try:

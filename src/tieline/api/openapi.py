@@ -1,6 +1,6 @@
 """The OpenAPI document: FastAPI's, with what its generator cannot see, and the integration types as declared."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -17,10 +17,14 @@ _ONE: Final = _LISTED + "/{integration_id}"
 _TAG: Final = ["Third-Party Integrations"]
 _OPEN: Final = ("/oauth2/token", "/healthz", "/readyz", "/metrics", _ONE + "/hook")
 _ERRORS: Final = {"401": "Unauthorized", "403": "Forbidden", "404": "Not Found"}
+_OUT_OF_ORDER: Final = {"503": "Service Unavailable"}
+# The framework describes its own errors, which nobody gets here.
+_FRAMEWORKS: Final = ("HTTPValidationError", "ValidationError")
 _BEARER: Final = {"type": "http", "scheme": "bearer", "description": "An access token, or an API token itself."}
 _DESCRIPTION: Final = (
-    "Every path under `/projects` is also served under `/api/projects`. Request bodies may carry fields that are not "
-    "named here; they are ignored."
+    "Every path under `/projects` and `/users` is also served under `/api`, and every GET takes HEAD too. What is "
+    "read-only in a document is ignored in a request, so that a document can be sent back. An integration refuses "
+    "other fields that are not named here; everything else ignores them."
 )
 
 
@@ -36,6 +40,10 @@ def describe(app: FastAPI, registry: Registry) -> JSON:
     _add_hot_paths(document["paths"])
     _hoist(document["paths"], schemas)
     _secure(document["paths"])
+    for path, method, operation in _operations(document["paths"]):
+        operation["responses"] |= _more_answers(path, method, operation)
+    for name in _FRAMEWORKS:
+        schemas.pop(name, None)
     return document
 
 
@@ -44,9 +52,19 @@ def _add_types(schemas: JSON, registry: Registry) -> None:
     for use, make in (("", model_to_read), ("Create", model_to_create), ("Patch", model_to_patch)):
         names = {}
         for kind in registry:
-            model = make(kind)
-            names[kind.key] = _add_schema(schemas, model)
+            name = names[kind.key] = _add_schema(schemas, make(kind))
+            if not use:
+                _add_links(schemas[name])
         schemas[f"Integration{use}"] = _union(names, discriminated=use != "Patch")
+
+
+def _add_links(schema: JSON) -> None:
+    """Links are the API's to add, so the declarations know nothing of them."""
+    schema["properties"]["_links"] = {
+        "type": "object",
+        "additionalProperties": {"$ref": REFERENCE.format(model="Link")},
+    }
+    schema["required"].append("_links")
 
 
 def _union(names: dict[str, str], *, discriminated: bool) -> JSON:
@@ -79,13 +97,12 @@ def _add_hot_paths(paths: JSON) -> None:
 
 
 def _read(summary: str, schema: Any, *more: str) -> JSON:
-    not_modified = {"description": "The entity tag in If-None-Match is still the right one."}
     return {
         "tags": _TAG,
         "summary": summary,
         "operationId": summary.lower().replace(" ", "_").replace("'", ""),
         "parameters": _path_parameters("project_id", *more),
-        "responses": {**_answers(schema), "304": not_modified},
+        "responses": _answers(schema),
     }
 
 
@@ -106,11 +123,25 @@ def _path_parameters(*names: str) -> list[JSON]:
 
 
 def _answers(schema: Any) -> JSON:
+    return {"200": {"description": "OK", "content": {"application/json": {"schema": schema}}}, **_errors(_ERRORS)}
+
+
+def _errors(meanings: Mapping[str, str]) -> JSON:
     error = {"application/json": {"schema": {"$ref": REFERENCE.format(model="Error")}}}
-    return {
-        "200": {"description": "OK", "content": {"application/json": {"schema": schema}}},
-        **{status: {"description": meaning, "content": error} for status, meaning in _ERRORS.items()},
-    }
+    return {status: {"description": meaning, "content": error} for status, meaning in meanings.items()}
+
+
+def _more_answers(path: str, method: str, operation: JSON) -> JSON:
+    """What a route answers because of how it works, whatever it is about."""
+    answers: JSON = {}
+    content = operation["responses"].get("200", {}).get("content", {})
+    if method == "get" and "application/json" in content and path not in _OPEN:
+        answers["304"] = {"description": "The entity tag in If-None-Match is still the right one."}
+    if "requestBody" in operation:
+        answers |= _errors({"413": "Request Entity Too Large"})
+    if path not in ("/healthz", "/readyz"):
+        answers |= _errors(_OUT_OF_ORDER)
+    return answers
 
 
 def _body(model: str) -> JSON:
@@ -119,7 +150,7 @@ def _body(model: str) -> JSON:
 
 def _hoist(paths: JSON, schemas: JSON) -> None:
     """Move the definitions that came with a body to where its references look for them."""
-    for operation in _operations(paths):
+    for _, _, operation in _operations(paths):
         for content in operation.get("requestBody", {}).get("content", {}).values():
             schema = content["schema"]
             schemas.update(schema.pop("$defs", {}))
@@ -127,12 +158,14 @@ def _hoist(paths: JSON, schemas: JSON) -> None:
 
 
 def _secure(paths: JSON) -> None:
-    for path, operations in paths.items():
-        for operation in operations.values():
-            operation["security"] = [] if path in _OPEN else [{"bearer": []}]
-            # Invalid input answers 400 here, never the 422 that the framework describes.
-            operation["responses"].pop("422", None)
+    for path, method, operation in _operations(paths):
+        operation["security"] = [] if path in _OPEN else [{"bearer": []}]
+        # Invalid input answers 400 here, never the 422 that the framework describes.
+        operation["responses"].pop("422", None)
+        if method == "get" and not any(each["in"] == "query" for each in operation.get("parameters", ())):
+            operation["responses"].pop("400", None)
 
 
-def _operations(paths: JSON) -> Iterable[JSON]:
-    return (operation for operations in paths.values() for operation in operations.values())
+def _operations(paths: JSON) -> Iterator[tuple[str, str, JSON]]:
+    """Path, method, and what is said of them."""
+    return ((path, method, operation) for path, methods in paths.items() for method, operation in methods.items())

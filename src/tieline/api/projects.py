@@ -11,7 +11,7 @@ from starlette.responses import Response
 from tieline.api.bodies import Body, parse
 from tieline.api.gate import Admin, AnyCaller, Viewer
 from tieline.api.inputs import ProjectCreate, ProjectPatch
-from tieline.api.outputs import Accepted, Capabilities, ProjectDocument
+from tieline.api.outputs import Accepted, Capabilities, ProjectDocument, ProjectSettings
 from tieline.api.responses import accepted, tagged
 from tieline.api.rooms import InRooms, body_of
 from tieline.core import kinds
@@ -39,7 +39,9 @@ async def list_projects(request: Request, caller: AnyCaller, rooms: InRooms) -> 
     return tagged(request, documents)
 
 
-@router.post("/projects", status_code=201, response_model=Accepted, openapi_extra=body_of(ProjectCreate))
+@router.post(
+    "/projects", status_code=201, response_model=Accepted[ProjectDocument], openapi_extra=body_of(ProjectCreate)
+)
 async def create_project(caller: AnyCaller, rooms: InRooms, body: Body) -> Response:
     """Create a project; the caller becomes its admin."""
     given = parse(ProjectCreate, body)
@@ -62,7 +64,7 @@ async def get_project(request: Request, access: Viewer, rooms: InRooms) -> Respo
     return tagged(request, rooms.writer.project(project, is_admin=access.is_admin))
 
 
-@router.patch(_ONE, response_model=Accepted, openapi_extra=body_of(ProjectPatch))
+@router.patch(_ONE, response_model=Accepted[ProjectDocument], openapi_extra=body_of(ProjectPatch))
 async def patch_project(access: Admin, rooms: InRooms, body: Body) -> Response:
     """Change a project; only the fields that are sent."""
     given = parse(ProjectPatch, body).model_dump(exclude_none=True)
@@ -87,6 +89,12 @@ async def _make_default(conn: Connection, project_id: str, branch: str) -> None:
         await environments.make_main(conn, project_id, chosen.id)
     elif present:
         raise Invalid({"default_branch": f"There is no branch {branch!r} in this project."})
+
+
+@router.get(_ONE + "/settings", response_model=ProjectSettings)
+async def get_project_settings(request: Request, access: Viewer, rooms: InRooms) -> Response:
+    """How the project works."""
+    return tagged(request, rooms.writer.project_settings(access.project_id))
 
 
 @router.get(_ONE + "/capabilities", response_model=Capabilities)

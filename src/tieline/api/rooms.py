@@ -20,6 +20,7 @@ from tieline.core.documents import JSON
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": Error, "description": HTTPStatus(status).phrase} for status in (400, 401, 403, 404)
 }
+CONFLICT: Final[dict[int | str, dict[str, Any]]] = {409: {"model": Error, "description": HTTPStatus.CONFLICT.phrase}}
 REFERENCE: Final = "#/components/schemas/{model}"
 
 
@@ -44,8 +45,9 @@ def _rooms(request: Request) -> Rooms:
 InRooms = Annotated[Rooms, Depends(_rooms)]
 
 
-def body_of(model: type[BaseModel], *, many: bool = False, required: bool = True) -> JSON:
-    """The documentation of a JSON body, as `openapi_extra` takes it."""
+def body_of(model: type[BaseModel], *, many: bool = False, required: bool = True, form: bool = False) -> JSON:
+    """The documentation of a JSON body, or one that may be a form too, as `openapi_extra` takes it."""
     schema: JSON = model.model_json_schema(ref_template=REFERENCE)
     shown = {"type": "array", "items": schema} if many else schema
-    return {"requestBody": {"required": required, "content": {"application/json": {"schema": shown}}}}
+    types = ["application/json", *(["application/x-www-form-urlencoded"] if form else [])]
+    return {"requestBody": {"required": required, "content": {each: {"schema": shown} for each in types}}}

@@ -14,7 +14,7 @@ from tieline.api.gate import Admin, AnyCaller, Caller, Operator, Viewer, known_i
 from tieline.api.inputs import AccessGrant, AccessPatch, APITokenCreate, UserCreate
 from tieline.api.outputs import APITokenCreated, APITokenDocument, Plain, User, UserAccess, UserAccessList
 from tieline.api.responses import JSONResponse, tagged
-from tieline.api.rooms import InRooms, body_of
+from tieline.api.rooms import CONFLICT, InRooms, body_of
 from tieline.core.documents import Account, APIToken
 from tieline.core.errors import Conflict, Invalid, NotFound
 from tieline.core.ids import new_id
@@ -124,7 +124,13 @@ async def list_user_access(request: Request, access: Admin, rooms: InRooms) -> R
     return tagged(request, {"items": [render_grant(each) for each in found], "_links": links})
 
 
-@router.post(_ACCESS, response_model=Plain, openapi_extra=body_of(AccessGrant, many=True), tags=["User Access"])
+@router.post(
+    _ACCESS,
+    response_model=Plain,
+    responses=CONFLICT,
+    openapi_extra=body_of(AccessGrant, many=True),
+    tags=["User Access"],
+)
 async def grant_user_access(access: Admin, rooms: InRooms, body: ListBody) -> Response:
     """Give users access to the project; all of them, or none when one cannot have it."""
     given = [parse(AccessGrant, each if isinstance(each, dict) else {}) for each in body]

@@ -162,6 +162,20 @@ def render_subscription(project: Project, public_url: str) -> JSON:
     }
 
 
+def render_project_settings() -> JSON:
+    """How every project works here; the same for all of them."""
+    return {
+        "environment_name_strategy": "name-and-hash",
+        "concurrency_limits": {"default": 2, "integration": 4},
+        "sizing_api_enabled": False,
+        "enable_guaranteed_resources": False,
+        "enable_paused_environments": False,
+        "allow_manual_deployments": False,
+        "allow_rolling_deployments": False,
+        "enable_codesource_integration_push": False,
+    }
+
+
 def render_integration_fields(integration: Integration) -> JSON:
     """An integration as activity payloads carry it: its readable fields, never a secret."""
     return {
