@@ -42,6 +42,7 @@ class Forge:
     asked: list[str] = field(default_factory=list)
     fault: Callable[[str], None] | None = None
     listing: Callable[[PullListing], PullListing] = lambda listing: listing
+    redirects: bool = True
     renewals: int = 0
 
     def ask(self, what: str) -> None:
@@ -102,8 +103,11 @@ class ForgeSource:
     def _ask(self, what: str) -> None:
         """Everything but the repository itself is found under its name of today only."""
         self.forge.ask(what)
-        if self.name != self.forge.name:
+        if self.name == self.forge.name:
+            return
+        if self.forge.redirects:
             raise RemoteMoved(f"{self.name} is named otherwise now.")
+        raise RemoteNotFound(f"There is no {self.name}.")
 
     async def repository(self) -> RemoteRepository:
         self.forge.ask("repository")
@@ -117,7 +121,10 @@ class ForgeSource:
         return self.forge.listing(PullListing(tuple(opened[:window]), complete=len(opened) <= window))
 
     async def pull(self, number: int) -> PullRequest | None:
-        self._ask(f"pull {number}")
+        try:
+            self._ask(f"pull {number}")
+        except RemoteNotFound:
+            return None
         return self.forge.pulls.get(number)
 
     async def fork_url(self, pull: PullRequest) -> str:

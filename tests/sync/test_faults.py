@@ -1,6 +1,7 @@
 """A host that answers wrongly changes nothing, whatever it says. Nor does a worker that dies half way."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from tieline.core.documents import Environment
 from tieline.core.errors import CredentialsRefused, RateLimited, RemoteBroken, RemoteMoved, RemoteNotFound, Unreachable
 from tieline.core.kinds import integration_actor
 from tieline.core.remote import PullListing, Scope
-from tieline.store import activities, fetches, projects
+from tieline.store import activities, environments, fetches, projects
 
 ADVERTISEMENT = {"Content-Type": "application/x-git-upload-pack-advertisement"}
 EMPTY = b"001e# service=git-upload-pack\n0000003f" + b"0" * 40 + b" capabilities^{}\0agent=x\n0000"
@@ -157,6 +158,40 @@ async def test_404_for_a_pull_request_is_believed_only_of_a_host_that_shows_the_
     room.forge.fault, room.forge.pulls = None, {number: pulls[number] for number in (2, 3, 4)}
     _, log = await room.hook(1)
     assert log == ["Removing environment pr-1: pull request 1 is gone"]
+
+
+async def test_what_an_empty_list_hides_is_not_believed_gone_where_it_cannot_be_checked(room: Room) -> None:
+    """A hundred are asked for one by one. They are open, so the list is worth nothing for the rest either."""
+    await room.fetch()
+    room.forge.open_pull(1, "feature/a")
+    await room.hook(1)
+    await room.end_activities()
+    one = (await room.environments())["pr-1"]
+    assert one.pull is not None
+    for number in range(2, 121):
+        room.forge.open_pull(number, "feature/a")
+    others = [
+        replace(one, id=f"pr-{number}", machine_name=f"pr-{number}", pull=replace(one.pull, number=number))
+        for number in range(2, 121)
+    ]
+    async with room.database.transaction() as conn:
+        await environments.create_many(conn, others)
+    room.forge.listing = lambda _: PullListing((), complete=True)
+
+    outcome, _ = await room.fetch()
+
+    assert outcome.result == "success"
+    assert all(each.status != "deleting" for each in (await room.environments()).values())
+
+
+async def test_under_an_old_name_everything_is_404_and_nothing_is_gone(room: Room) -> None:
+    before = await grown(room)
+    room.forge.name, room.forge.redirects = "acme/home", False
+
+    outcome, log = await room.hook(1, 2)
+
+    assert (outcome.result, log[0]) == ("success", "The repository is named acme/home now")
+    assert shape(await room.environments()) == shape(before)
 
 
 async def test_nothing_beyond_the_page_window_goes(room: Room) -> None:

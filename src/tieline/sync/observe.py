@@ -14,7 +14,7 @@ import structlog
 
 from tieline.core.clock import now
 from tieline.core.documents import Environment, Integration
-from tieline.core.errors import GitFailed, RateLimited, RemoteBroken, RemoteError, RemoteMoved
+from tieline.core.errors import GitFailed, RateLimited, RemoteBroken, RemoteError, RemoteMoved, RemoteNotFound
 from tieline.core.remote import PullRequest, RemoteRepository, Scope
 from tieline.git.advertisement import RemoteRefs
 from tieline.git.mirror import Mirror
@@ -113,12 +113,13 @@ class Observer:
 
     async def _read_pulls_anywhere(self, scope: Scope) -> RemotePulls:
         """The same under the repository's new name, when it turns out to have one."""
+        source = self.source
         try:
             return await self._read_pulls(scope)
-        except RemoteMoved:
-            if self.access.fresh is not None:
-                raise
+        except (RemoteMoved, RemoteNotFound):
             await self.access.read()
+            if self.source is source:
+                raise
             return await self._read_pulls(scope)
 
     async def _read_pulls(self, scope: Scope) -> RemotePulls:
@@ -134,13 +135,15 @@ class Observer:
         """Every open pull request. One that is missing is asked for by its number, before that counts.
 
         Pages shift when a pull request is closed while they are read, and a host that fails may answer with
-        a list that is empty but valid.
+        a list that is empty but valid. A list that is proven wrong, or too long to be checked, is not complete.
         """
         listing = await self.source.pulls(self.integration.config.get("pull_requests_max_pages"))
         read = {each.number: each for each in listing.pulls}
         missing = sorted(self._followed.keys() - read.keys()) if listing.complete else []
         checked = await self._read_each(missing[:_MOST_CHECKED_ABSENCES])
-        return RemotePulls({**read, **checked.read}, checked.gone, listing.complete)
+        is_wrong = any(each.state == "open" for each in checked.read.values())
+        is_checked = len(missing) <= _MOST_CHECKED_ABSENCES and not is_wrong
+        return RemotePulls({**read, **checked.read}, checked.gone, listing.complete and is_checked)
 
     async def _read_each(self, numbers: list[int]) -> RemotePulls:
         read: dict[int, PullRequest] = {}
@@ -150,9 +153,15 @@ class Observer:
                 read[number] = pull
         gone = frozenset(numbers) - read.keys()
         if gone:
-            # A host that hides everything from us answers 404 to everything.
-            await self.access.read()
+            await self._require_same_name(gone)
         return RemotePulls(read, gone)
+
+    async def _require_same_name(self, gone: Collection[int]) -> None:
+        """A host answers 404 to everything under a name that is no longer the repository's, or that it hides."""
+        source = self.source
+        await self.access.read()
+        if self.source is not source:
+            raise RemoteMoved(f"Pull requests {sorted(gone)} were asked for under the repository's old name.")
 
     async def _fork_heads(self, pulls: RemotePulls) -> dict[int, str]:
         if not self.settings.build_pull_requests:
