@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import aiohttp
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -106,7 +107,8 @@ class Stage:
                 process.send_signal(signal.SIGTERM)
                 await process.wait()
         if self.places.deployer.exists():
-            process = await asyncio.create_subprocess_exec(self.places.deployer, "stop-all")
+            quiet = asyncio.subprocess.DEVNULL
+            process = await asyncio.create_subprocess_exec(self.places.deployer, "stop-all", stdout=quiet)
             await process.wait()
 
     async def call(self, method: str, path: str, body: JSON | None = None) -> Any:
@@ -129,13 +131,14 @@ class Stage:
             await asyncio.sleep(0.05)
         raise DemoFailed(f"Waited {PATIENCE_SECONDS:.0f} seconds for {what}. The logs are in {self.places.folder}.")
 
-    async def answers(self, url: str) -> bool:
-        """Whether a URL answers 200 by now."""
-        try:
-            async with self.http.get(url) as answer:
-                return answer.status == 200  # noqa: PLR2004 - as HTTP has it
-        except aiohttp.ClientConnectionError:
-            return False
+    async def until_said(self, name: str, words: str) -> None:
+        """Wait for a program's own word: on its port, somebody else's program might answer."""
+        output = self.output_of(name)
+
+        async def said() -> bool:
+            return words in output.read_text(errors="replace")
+
+        await self.until(f"{name} to be ready", said)
 
 
 def free_port(wanted: int) -> int:
@@ -178,12 +181,7 @@ async def start_bitbucket(stage: Stage) -> None:
     address = f"127.0.0.1:{stage.places.bitbucket_port}"
     folder = stage.places.folder / "bitbucket"
     await stage.start("bitbucket", "simulate", "bitbucket", "--listen", address, "--data", str(folder))
-    ready = stage.output_of("bitbucket")
-
-    async def described() -> bool:
-        return bool(ready.read_bytes())
-
-    await stage.until("the simulated Bitbucket", described)
+    await stage.until_said("bitbucket", "Be its developer:")
 
 
 async def start_tieline(stage: Stage) -> None:
@@ -194,7 +192,7 @@ async def start_tieline(stage: Stage) -> None:
     )
     places.deployer.chmod(0o755)
     await stage.start("tieline", "serve", settings=places.settings())
-    await stage.until("Tieline to be ready", lambda: stage.answers(f"{places.tieline}/readyz"))
+    await stage.until_said("tieline", "is ready at")
 
 
 async def connect(stage: Stage) -> None:
@@ -261,9 +259,9 @@ async def show(stage: Stage, console: Console) -> None:
     """The list of the integrations as it is answered, and the environments with what their pages say."""
     console.print(f"\n[bold]GET {stage.project}/integrations")
     console.print_json(data=await stage.call("GET", f"{stage.project}/integrations"))
-    table = Table(title="Environments", title_justify="left", title_style="bold")
-    for heading in ("Environment", "Branch", "Parent", "Status", "URL", "What it shows"):
-        table.add_column(heading, overflow="fold")
+    table = Table(box=box.SIMPLE, pad_edge=False, title="Environments", title_justify="left", title_style="bold")
+    for heading in ("Environment", "Branch", "Parent", "Status", "URL", "Its page says"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "URL")
     for each in (await environments(stage)).values():
         shown = (each["id"], each["name"], each["parent"] or "", each["status"], url_of(each))
         table.add_row(*map(escape, (*shown, await headline(url_of(each)))))
