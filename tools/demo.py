@@ -260,10 +260,10 @@ async def show(stage: Stage, console: Console) -> None:
     console.print(f"\n[bold]GET {stage.project}/integrations")
     console.print_json(data=await stage.call("GET", f"{stage.project}/integrations"))
     table = Table(box=box.SIMPLE, pad_edge=False, title="Environments", title_justify="left", title_style="bold")
-    for heading in ("Environment", "Branch", "Parent", "Status", "URL", "Its page says"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "URL")
+    for heading in ("Environment", "Branch", "Status", "URL", "Its page says"):
+        table.add_column(heading, overflow="fold", no_wrap=heading != "Its page says")
     for each in (await environments(stage)).values():
-        shown = (each["id"], each["name"], each["parent"] or "", each["status"], url_of(each))
+        shown = (each["id"], each["name"], each["status"], url_of(each))
         table.add_row(*map(escape, (*shown, await headline(url_of(each)))))
     console.print(table)
 
