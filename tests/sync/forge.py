@@ -1,6 +1,6 @@
 """A Git host for these tests: real git over HTTP, and an API whose faults are switched on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import orjson
@@ -29,7 +29,10 @@ NAME = "acme/site"
 
 @dataclass
 class Forge:
-    """One repository with its pull requests. `asked` are the API requests; `fault` may raise in any of them."""
+    """One repository with its pull requests.
+
+    `asked` are the API requests; `fault` may raise in any of them. `meanwhile` happens while pull requests are listed.
+    """
 
     server: GitServer
     repository: HostedRepository
@@ -43,6 +46,7 @@ class Forge:
     fault: Callable[[str], None] | None = None
     listing: Callable[[PullListing], PullListing] = lambda listing: listing
     redirects: bool = True
+    meanwhile: Callable[[], Awaitable[None]] | None = None
     renewals: int = 0
 
     def ask(self, what: str) -> None:
@@ -116,6 +120,8 @@ class ForgeSource:
 
     async def pulls(self, max_pages: int | None) -> PullListing:
         self._ask("pulls")
+        if self.forge.meanwhile is not None:
+            await self.forge.meanwhile()
         opened = [each for _, each in sorted(self.forge.pulls.items()) if each.state == "open"]
         window = len(opened) if max_pages is None else max_pages * self.forge.page_length
         return self.forge.listing(PullListing(tuple(opened[:window]), complete=len(opened) <= window))

@@ -8,13 +8,21 @@ from typing import NamedTuple
 import pytest
 
 from tests.git.http_backend import GitHandler, answering
-from tests.sync.conftest import INTEGRATION, Lines, Room, WorkerDied
+from tests.sync.conftest import BOX, INTEGRATION, Lines, Room, WorkerDied
 from tieline.core.clock import now
 from tieline.core.documents import Environment
-from tieline.core.errors import CredentialsRefused, RateLimited, RemoteBroken, RemoteMoved, RemoteNotFound, Unreachable
+from tieline.core.errors import (
+    Cancelled,
+    CredentialsRefused,
+    RateLimited,
+    RemoteBroken,
+    RemoteMoved,
+    RemoteNotFound,
+    Unreachable,
+)
 from tieline.core.kinds import integration_actor
 from tieline.core.remote import PullListing, Scope
-from tieline.store import activities, environments, fetches, projects
+from tieline.store import activities, environments, fetches, integrations, projects
 
 ADVERTISEMENT = {"Content-Type": "application/x-git-upload-pack-advertisement"}
 EMPTY = b"001e# service=git-upload-pack\n0000003f" + b"0" * 40 + b" capabilities^{}\0agent=x\n0000"
@@ -287,6 +295,42 @@ async def test_a_push_hook_after_a_rename_finds_the_new_address(room: Room) -> N
     outcome, _ = await room.hook()
     assert outcome.result == "success"
     assert (await room.environments())["main"].head_commit == pushed
+
+
+async def test_another_repository_is_chosen_while_the_first_is_read_for_the_first_time(room: Room) -> None:
+    async def choose() -> None:
+        await room.configure(repository="acme/other")
+
+    room.forge.meanwhile = choose
+    with pytest.raises(Cancelled, match="was changed while the host was read"):
+        await room.fetch()
+    assert (await room.environments(), (await room.integration()).remote_id) == ({}, None)
+
+
+async def test_another_repository_is_chosen_while_a_plan_is_applied(room: Room) -> None:
+    """What one repository's listing refuses must not count as the first listing of another."""
+    before = await grown(room)
+    for number in range(1, 5):
+        room.forge.repository.delete(f"topic-{number}")
+        room.forge.change_pull(number, state="declined")
+
+    class Meanwhile(Lines):
+        async def write(self, text: str) -> None:
+            await room.configure(repository="acme/other")
+
+    with pytest.raises(Cancelled, match="was changed while the host was read"):
+        await room.fetch(log=Meanwhile())
+    assert (await room.environments(), (await room.integration()).prune_hold) == (before, None)
+
+
+async def test_an_integration_that_is_removed_while_it_fetches_does_no_more(room: Room) -> None:
+    async def remove() -> None:
+        async with room.database.transaction() as conn:
+            await integrations.mark_deleted(conn, await integrations.get_any(conn, BOX, INTEGRATION))
+
+    room.forge.meanwhile = remove
+    outcome, log = await room.fetch()
+    assert (outcome.result, log, await room.environments()) == ("success", ["The integration was removed."], {})
 
 
 async def test_a_hook_that_was_faster_than_the_host_is_checked_again(room: Room) -> None:

@@ -128,6 +128,13 @@ async def get(
     return found
 
 
+async def is_unchanged(conn: Connection, integration: Integration) -> bool:
+    """Whether it is still there, with the readable fields that it had when it was read."""
+    query = "select 1 from integration where id = %s and deleted_at is null and config = %s"
+    cursor = await conn.execute(query, [integration.id, Jsonb(integration.config)])
+    return await cursor.fetchone() is not None
+
+
 async def git_source_id(conn: Connection, project_id: str) -> str | None:
     """The id of the project's Git source, of which there is one at most."""
     cursor = await conn.execute(

@@ -25,16 +25,17 @@ class KnownRepositories:
     def get(self, integration: Integration) -> RemoteRepository | None:
         """None unless it was read under the name that the integration has now."""
         name, repository = self._by_integration.get(integration.id, (None, None))
-        return repository if name == _name(integration) else None
+        return repository if name == repository_name(integration) else None
 
     def put(self, integration: Integration, repository: RemoteRepository) -> None:
-        self._by_integration[integration.id] = (_name(integration), repository)
+        self._by_integration[integration.id] = (repository_name(integration), repository)
 
     def forget(self, integration_id: str) -> None:
         self._by_integration.pop(integration_id, None)
 
 
-def _name(integration: Integration) -> object:
+def repository_name(integration: Integration) -> object:
+    """As the integration knows it."""
     return integration.config.get("repository")
 
 
@@ -69,7 +70,7 @@ class RepositoryAccess:
     @property
     def new_name(self) -> str | None:
         """The repository's name, when it has another one now than the integration knows."""
-        known = _name(self.integration)
+        known = repository_name(self.integration)
         if self.fresh is None or not isinstance(known, str):
             return None
         return None if self.fresh.full_name.casefold() == known.casefold() else self.fresh.full_name

@@ -21,12 +21,16 @@ from tieline.sync import steps
 from tieline.sync.scene import is_running
 
 SHOWN_COMMITS: Final = kinds.SHOWN_COMMITS
+CHANGED_MEANWHILE: Final = "The integration was changed while the host was read. The next fetch goes by its new fields."
 Commits = tuple[Sequence[Commit], int]
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a plan is applied to, and in whose name. Every transaction ends if `activity` is not current any more."""
+    """What a plan is applied to, and in whose name.
+
+    Every transaction is rolled back if `activity` is not current any more, or `integration` another one by now.
+    """
 
     project: Project
     integration: Integration
@@ -45,7 +49,7 @@ class Applier:
     log: Log
 
     async def apply(self, plan: steps.Plan) -> None:
-        """Raises `Cancelled` when another worker has taken over."""
+        """Raises `Cancelled` when another worker has taken over, or somebody changed the integration."""
         for step in plan.steps:
             commits = await self._commits(step)
             async with self.db.transaction() as conn:
@@ -58,6 +62,8 @@ class Applier:
         """Last in each transaction: whoever changes activities has taken their lock by then."""
         if not await activities.is_current(conn, self.target.activity):
             raise Cancelled("Another worker has taken over.")
+        if not await integrations.is_unchanged(conn, self.target.integration):
+            raise Cancelled(CHANGED_MEANWHILE)
 
     async def _commits(self, step: steps.Step) -> Commits:
         """The commits that a step brings, read before its transaction begins."""

@@ -21,7 +21,7 @@ from tieline.git.mirror import Mirror
 from tieline.git.refs import staging
 from tieline.git.remote import Remote
 from tieline.integrations.base import Source
-from tieline.sync.access import RepositoryAccess
+from tieline.sync.access import RepositoryAccess, repository_name
 from tieline.sync.state import RemotePulls, RemoteState, SourceSettings
 
 log = structlog.get_logger()
@@ -52,6 +52,11 @@ class Observation:
     def new_name(self) -> str | None:
         """The repository's name, when it has another one now than the integration knows."""
         return self.access.new_name
+
+    @property
+    def name(self) -> object:
+        """The repository's name of today."""
+        return self.new_name or repository_name(self.access.integration)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Final
 
 from tieline.core.clock import now
 from tieline.core.documents import Activity, Environment, Integration, Project
-from tieline.core.errors import Conflict, NotFound, RemoteNotFound
+from tieline.core.errors import Cancelled, Conflict, NotFound, RemoteNotFound
 from tieline.core.kinds import fetch_scope, integration_actor
 from tieline.core.ports import Log
 from tieline.core.remote import Scope
@@ -16,8 +16,8 @@ from tieline.integrations.base import Registry, Source
 from tieline.store import environments, integrations, projects
 from tieline.store.database import Database
 from tieline.store.seal import SecretBox
-from tieline.sync.access import KnownRepositories, RepositoryAccess
-from tieline.sync.apply import Applier, Target
+from tieline.sync.access import KnownRepositories, RepositoryAccess, repository_name
+from tieline.sync.apply import CHANGED_MEANWHILE, Applier, Target
 from tieline.sync.observe import Observation, Observer
 from tieline.sync.plan import plan
 from tieline.sync.prune import AGREEMENT_AFTER
@@ -99,7 +99,7 @@ class Reconciler:
         """Look, fetch and apply, as the activity's parameters say; gives the plan that was applied.
 
         Raises a `RemoteError`, `Conflict` or `GitFailed` when the host cannot be read, `NotFound` when the
-        integration is gone, and `Cancelled` when another worker has taken over.
+        integration is gone, and `Cancelled` when another worker has taken over or somebody changed the integration.
         """
         situation = await self.situation(activity.integration_id or "")
         scope = fetch_scope(activity.parameters)
@@ -108,6 +108,8 @@ class Reconciler:
         await self._remember(situation.integration, observation, log)
         # Minutes may have gone by with fetching, and people do not wait for it.
         situation = await self.situation(situation.integration.id)
+        if repository_name(situation.integration) != observation.name:
+            raise Cancelled(CHANGED_MEANWHILE)
         planned = situation.plan(observation, confirmed=confirmed)
         for line in (*observation.notes, *planned.lines):
             await log.write(line)
@@ -153,12 +155,12 @@ class Reconciler:
         if repository is None:
             return
         async with self.around.db.transaction() as conn:
-            if integration.remote_id is None:
+            fresh = await integrations.get_any(conn, self.around.box, integration.id, lock=True)
+            if repository_name(fresh) != repository_name(integration):
+                raise Cancelled(CHANGED_MEANWHILE)
+            if fresh.remote_id is None:
                 await integrations.save_state(conn, integration.id, remote_id=repository.id)
             if observation.new_name is None:
-                return
-            fresh = await integrations.get_any(conn, self.around.box, integration.id, lock=True)
-            if fresh.config.get("repository") != integration.config.get("repository"):
                 return
             config = {**fresh.config, "repository": observation.new_name}
             await integrations.update(conn, self.around.box, fresh, config=config)
