@@ -102,7 +102,7 @@ class _Postgres:
         """Start the embedded server again should it ever end by itself."""
         while self.embedded is not None and self.embedded.is_owner:
             await asyncio.sleep(REVIVE_SECONDS)
-            self.embedded.revive()
+            self.embedded.keep_up()
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -18,22 +19,40 @@ from tieline.store.embedded import EmbeddedServer
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
-    """A data folder that PostgreSQL's own account can reach, with an awkward name."""
+def new_folder() -> Iterator[Path]:
+    """A data folder that PostgreSQL's own account can reach, with an awkward name and nothing in it."""
     path = Path(tempfile.mkdtemp(prefix="tieline 'embedded' "))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
 
 
+@pytest.fixture(scope="module")
+def made() -> Iterator[Path]:
+    """A data folder whose server ran before: making one takes longer than a copy of it."""
+    path = Path(tempfile.mkdtemp(prefix="tieline-made-"))
+    path.chmod(0o755)
+    with running(path):
+        pass
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def folder(new_folder: Path, made: Path) -> Path:
+    """A data folder whose server ran before."""
+    subprocess.run(["cp", "-a", f"{made}/.", str(new_folder)], check=True)
+    return new_folder
+
+
 @contextlib.contextmanager
-def owner(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Another process on the folder, and what it says of itself."""
+def owner(folder: Path, *, is_awaited: bool = True) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Another process on the folder, and what it says of itself; nothing when it is not awaited."""
     script = Path(__file__).with_name("owner.py")
     process = subprocess.Popen([sys.executable, str(script), str(folder)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        yield process, process.stdout.readline().strip()
+        yield process, process.stdout.readline().strip() if is_awaited else ""
     finally:
         process.kill()
         process.wait()
@@ -52,6 +71,14 @@ def running(folder: Path) -> Iterator[EmbeddedServer]:
 
 def postmaster(folder: Path) -> int:
     return int((folder / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])
+
+
+def all_command_lines() -> list[bytes]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes())
+    return found
 
 
 def wait_gone(pid: int) -> None:
@@ -90,11 +117,49 @@ def test_an_id_of_a_dead_server_that_something_else_has_now_is_no_hindrance(fold
         pid = postmaster(folder)
         process.kill()
         os.kill(pid, 9)
-    record = folder / "postgres" / "data" / "postmaster.pid"
+    home = folder / "postgres"
     wait_gone(pid)
-    record.write_text(record.read_text().replace(str(pid), str(os.getpid()), 1))
+    # Whom PostgreSQL asks by a signal whether it lives, and may.
+    something_else = subprocess.Popen(["sleep", "60"], user=home.stat().st_uid)
+    for record in (home / "data" / "postmaster.pid", home / ".s.PGSQL.5432.lock"):
+        record.write_text(record.read_text().replace(str(pid), str(something_else.pid), 1))
     with running(folder) as server, psycopg.connect(server.dsn) as connection:
         assert connection.execute("select 1").fetchone() == (1,)
+    something_else.kill()
+    something_else.wait()
+
+
+def test_killed_while_it_makes_its_data_it_leaves_nobody_writing_and_starts_anew(new_folder: Path) -> None:
+    with owner(new_folder, is_awaited=False) as (process, _):
+        deadline = time.monotonic() + 20
+        while not list(new_folder.glob("postgres/data.new*/PG_VERSION")):
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+    with running(new_folder) as server, psycopg.connect(server.dsn) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+    assert not [line for line in all_command_lines() if b"initdb" in line and bytes(new_folder) in line]
+
+
+def test_the_server_of_another_user_s_folder_runs_as_that_user(folder: Path) -> None:
+    """As after a restore, or once with sudo."""
+    if os.getuid() != 0:
+        pytest.skip("only root may give folders away")
+    stranger = pwd.getpwnam("daemon").pw_uid
+    for path in [folder, *folder.rglob("*")]:
+        os.chown(path, stranger, -1)
+    with running(folder) as server, psycopg.connect(server.dsn) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+        assert Path(f"/proc/{postmaster(folder)}").stat().st_uid == stranger
+
+
+def test_a_server_that_cannot_start_says_why_at_once(folder: Path) -> None:
+    (folder / "postgres" / "data" / "postgresql.conf").write_text("shared_buffers = banana\n")
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match=r"configuration file .* contains errors"), running(folder):
+        pass
+    assert time.monotonic() - began < 5
 
 
 def test_a_second_process_attaches_and_ends_without_harm(folder: Path) -> None:
@@ -120,12 +185,25 @@ def test_the_next_owner_knows_of_a_process_that_stayed(folder: Path) -> None:
         assert server.is_alone
 
 
+def test_who_attached_takes_over_when_the_owner_is_gone(folder: Path) -> None:
+    with owner(folder) as (first, said), running(folder) as server:
+        assert said == "owns alone"
+        assert not server.is_owner
+        assert not server.keep_up()
+        first.kill()
+        first.wait()
+        assert server.keep_up()
+        assert server.is_owner
+        with psycopg.connect(server.dsn) as connection:
+            assert connection.execute("select 1").fetchone() == (1,)
+
+
 def test_a_server_that_ends_by_itself_is_revived(folder: Path) -> None:
     with running(folder) as server:
-        assert not server.revive()
+        assert not server.keep_up()
         os.kill(postmaster(folder), 9)
         deadline = time.monotonic() + 10
-        while not server.revive():
+        while not server.keep_up():
             assert time.monotonic() < deadline
             time.sleep(0.02)
         with psycopg.connect(server.dsn) as connection:
@@ -169,16 +247,12 @@ def test_a_deep_folder_gets_a_short_socket(folder: Path, name: str) -> None:
 
 
 def test_data_of_another_major_version_is_refused_with_a_way_out(folder: Path) -> None:
-    with running(folder):
-        pass
     (folder / "postgres" / "data" / "PG_VERSION").write_text("17\n")
     with pytest.raises(Unavailable, match="made by PostgreSQL 17"), running(folder):
         pass
 
 
 def test_it_starts_fast_once_the_data_is_there(folder: Path) -> None:
-    with running(folder):
-        pass
     began = time.monotonic()
     with running(folder):
         assert time.monotonic() - began < 5

@@ -26,6 +26,7 @@ import structlog
 from psycopg.conninfo import make_conninfo
 
 from tieline.core.errors import Unavailable
+from tieline.core.ids import new_id
 from tieline.store.embedded_home import (
     MAJOR,
     find_binaries,
@@ -39,6 +40,7 @@ log = structlog.get_logger()
 
 _USER: Final = "tieline"
 _PATIENCE: Final = 30.0
+_SOCKET: Final = ".s.PGSQL.5432"
 _PR_SET_PDEATHSIG: Final = 1
 _SETTINGS: Final = {
     "listen_addresses": "",
@@ -60,7 +62,7 @@ class EmbeddedServer:
     """The server of one data folder. `start` returns once it answers; `dsn` then reaches it."""
 
     def __init__(self, folder: Path) -> None:
-        self._account = unprivileged_account()
+        self._account = unprivileged_account(folder / "postgres")
         self._base = prepare_folder(folder / "postgres", self._account)
         self._sockets = socket_folder(self._base)
         self._process: subprocess.Popen[bytes] | None = None
@@ -92,17 +94,26 @@ class EmbeddedServer:
         _release(self._ownership)
         self._attachment = self._ownership = None
 
-    def revive(self) -> bool:
-        """Start it again if it ended by itself; True when it had."""
-        if self._process is None or self._process.poll() is None:
+    def keep_up(self) -> bool:
+        """Start it again if it has ended by itself, or with the process that owned it; True when it had.
+
+        Must be called from the main thread. Raises `Unavailable`.
+        """
+        if self._process is not None and self._process.poll() is None:
             return False
-        log.error("postgres.ended", status=self._process.returncode)
+        if not self.is_owner:
+            return self._try_to_own()
+        log.error("postgres.ended")
         self._launch(find_binaries(self._account))
         return True
 
     @property
     def _data(self) -> Path:
         return self._base / "data"
+
+    @property
+    def _log(self) -> Path:
+        return self._base / "log"
 
     def _own_or_attach(self) -> None:
         deadline = time.monotonic() + _PATIENCE
@@ -121,7 +132,9 @@ class EmbeddedServer:
         self.is_alone = attached is not None
         _release(attached)
         binaries = find_binaries(self._account)
-        _clear_the_way(self._data)
+        _clear_the_way(self._data, self._sockets)
+        for abandoned in self._base.glob("data.new*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
         if not (self._data / "PG_VERSION").exists():
             self._initialise(binaries)
         _check_major(self._data)
@@ -132,13 +145,11 @@ class EmbeddedServer:
         """The lock on `attached.lock` tells the next owner that somebody may be at work."""
         if self._attachment is None:
             self._attachment = _try_lock(self._base / "attached.lock", fcntl.LOCK_SH)
-        return self._attachment is not None and _answers(self.dsn)
+        return self._attachment is not None and _refusal(self.dsn) is None
 
     def _initialise(self, binaries: Path) -> None:
         """Build the cluster beside its place and move it there, so that a half-made one is never used."""
-        me = own_account().pw_name
-        draft = self._base / "data.new"
-        shutil.rmtree(draft, ignore_errors=True)
+        draft = self._base / f"data.new-{new_id()}"
         _run(
             [
                 str(binaries / "initdb"),
@@ -154,26 +165,32 @@ class EmbeddedServer:
             ],
             self._account,
         )
-        (draft / "pg_hba.conf").write_text("local all all peer map=tieline\n")
-        (draft / "pg_ident.conf").write_text(f'tieline "{me}" {_USER}\n')
         draft.rename(self._data)
 
     def _launch(self, binaries: Path) -> None:
+        self._let_us_in()
         deadline = time.monotonic() + _PATIENCE
         while True:
+            said_before = self._log.stat().st_size if self._log.exists() else 0
             self._process = self._spawn(binaries)
             if _wait_until_it_answers(self.dsn, self._process):
                 return
+            words = _last_words(self._log, said_before)
             # After kill -9 of everything, the first start can meet shared memory that is still being freed.
-            if time.monotonic() > deadline:
-                raise Unavailable(f"PostgreSQL does not start; its last words are in {self._base / 'log'}.")
+            if "shared memory" not in words or time.monotonic() > deadline:
+                raise Unavailable(f"PostgreSQL does not start: {words}. {self._log} may tell more.")
             time.sleep(0.2)
+
+    def _let_us_in(self) -> None:
+        """Only us, whoever we are today: the folder may have been another user's when it was made."""
+        (self._data / "pg_hba.conf").write_text("local all all peer map=tieline\n")
+        (self._data / "pg_ident.conf").write_text(f'tieline "{own_account().pw_name}" {_USER}\n')
 
     def _spawn(self, binaries: Path) -> subprocess.Popen[bytes]:
         settings = {**_SETTINGS, "unix_socket_directories": f'"{self._sockets}"'}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         run_as = _as(self._account)
-        with (self._base / "log").open("ab") as output:
+        with self._log.open("ab") as output:
             return subprocess.Popen(
                 [str(binaries / "postgres"), "-D", str(self._data), *options],
                 stdin=subprocess.DEVNULL,
@@ -182,7 +199,7 @@ class EmbeddedServer:
                 env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
                 cwd="/",
                 start_new_session=True,  # Ctrl-C at a terminal is for Tieline, which ends the server last
-                preexec_fn=partial(_die_with, os.getpid()),  # noqa: PLW1509 - two system calls, no locks
+                preexec_fn=partial(_die_with, os.getpid(), signal.SIGINT),  # noqa: PLW1509 - two system calls, no locks
                 user=run_as.user,
                 group=run_as.group,
                 extra_groups=run_as.extra_groups,
@@ -227,16 +244,16 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _clear_the_way(data: Path) -> None:
-    """Deal with what `postmaster.pid` says of an owner that was killed. We hold the lock: no other runs it now."""
+def _clear_the_way(data: Path, sockets: Path) -> None:
+    """Deal with what an owner that was killed has left. We hold the lock: no other runs it now."""
     pid = _recorded_pid(data)
-    if pid is None:
-        return
-    if _is_postgres_of(pid, data):
+    if pid is not None and _is_postgres_of(pid, data):
         _end_orphan(pid, data)
-    elif _exists(pid):
-        # Something else has that id by now, and PostgreSQL would take it for itself and refuse to start.
+    # Something else may have that id by now, and PostgreSQL would take it for itself and refuse to start.
+    if pid is not None and not _is_postgres_of(pid, data):
         (data / "postmaster.pid").unlink(missing_ok=True)
+    for name in (_SOCKET, f"{_SOCKET}.lock"):
+        (sockets / name).unlink(missing_ok=True)
 
 
 def _end_orphan(pid: int, data: Path) -> None:
@@ -256,16 +273,6 @@ def _recorded_pid(data: Path) -> int | None:
         return int((data / "postmaster.pid").read_text().splitlines()[0])
     except (FileNotFoundError, IndexError, ValueError):
         return None
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _is_postgres_of(pid: int, data: Path) -> bool:
@@ -302,6 +309,7 @@ def _run(command: Sequence[str], account: pwd.struct_passwd | None) -> None:
         check=False,
         cwd="/",
         env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+        preexec_fn=partial(_die_with, os.getpid(), signal.SIGKILL),
         user=run_as.user,
         group=run_as.group,
         extra_groups=run_as.extra_groups,
@@ -313,29 +321,40 @@ def _run(command: Sequence[str], account: pwd.struct_passwd | None) -> None:
 def _wait_until_it_answers(dsn: str, process: subprocess.Popen[bytes]) -> bool:
     """True once a connection works; False when the process has ended instead."""
     deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            return False
-        if _answers(dsn):
+    while process.poll() is None:
+        refusal = _refusal(dsn)
+        if refusal is None:
             return True
+        if "starting up" in refusal:  # it recovers after a crash, and ends sooner or later
+            deadline = time.monotonic() + _PATIENCE
+        if time.monotonic() > deadline:
+            raise Unavailable(f"PostgreSQL does not let us in: {refusal}")
         time.sleep(0.02)
-    raise Unavailable(f"PostgreSQL does not answer after {_PATIENCE:.0f} s.")
+    return False
 
 
-def _answers(dsn: str) -> bool:
+def _last_words(log_file: Path, start: int) -> str:
+    """Why the server ended, by what it wrote from `start` on."""
+    lines = log_file.read_bytes()[start:].decode(errors="replace").splitlines()
+    fatal = (line.partition("FATAL:")[2].strip() for line in reversed(lines) if "FATAL:" in line)
+    return next(fatal, lines[-1] if lines else "it ended without a word")
+
+
+def _refusal(dsn: str) -> str | None:
+    """Why no connection can be had; None when one can."""
     try:
         psycopg.connect(dsn, connect_timeout=2).close()
-    except psycopg.OperationalError:
-        return False
-    return True
+    except psycopg.OperationalError as error:
+        return str(error).strip()
+    return None
 
 
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def _die_with(parent: int) -> None:
-    """Runs between fork and exec: the kernel sends SIGINT, a fast shutdown, when our process is gone."""
+def _die_with(parent: int, number: signal.Signals) -> None:
+    """Runs between fork and exec: the kernel sends this signal (SIGINT: a fast shutdown) when our process is gone."""
     if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+        _libc.prctl(_PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:
             os._exit(1)

@@ -32,16 +32,21 @@ def own_account() -> pwd.struct_passwd:
         ) from error
 
 
-def unprivileged_account() -> pwd.struct_passwd | None:
-    """Whom to run PostgreSQL as when we are root, which it refuses to be; None otherwise."""
+def unprivileged_account(folder: Path) -> pwd.struct_passwd | None:
+    """Whom to run PostgreSQL as when we are root, which it refuses to be; None otherwise.
+
+    Data that is there already stays with the user that it belongs to.
+    """
     if os.getuid() != 0:
         return None
     try:
+        if folder.exists() and (owner := folder.stat().st_uid) != 0:
+            return pwd.getpwuid(owner)
         return pwd.getpwnam("nobody")
     except KeyError as error:
         raise Unavailable(
-            "PostgreSQL does not run as root, and there is no user nobody to run it as:"
-            " start Tieline as another user, or set TIELINE_DATABASE_URL to a server."
+            "PostgreSQL does not run as root, and there is no other user to run it as, neither the owner of"
+            f" {folder} nor nobody: start Tieline as another user, or set TIELINE_DATABASE_URL to a server."
         ) from error
 
 
