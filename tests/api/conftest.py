@@ -19,6 +19,7 @@ import pytest
 import pytest_asyncio
 import uvicorn
 from fastapi import FastAPI
+from multidict import CIMultiDict
 
 from tests.api.types import FORGE, SINK
 from tests.conftest import fresh_database
@@ -82,16 +83,18 @@ class Client:
         body: Any = None,
         *,
         raw: bytes | None = None,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         sent = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         content_bytes = raw if raw is not None else (None if body is None else json.dumps(body).encode())
         data = None if content_bytes is None else io.BytesIO(content_bytes)
         content = {"Content-Type": "application/json"} if data is not None else {}
         url = self.url + path
-        async with self.session.request(
-            method, url, data=data, headers={**content, **sent, **(headers or {})}
-        ) as answer:
+        # A header may be given more than once, and one that is given replaces ours.
+        given = CIMultiDict(headers or {})
+        ours = [each for each in {**content, **sent}.items() if each[0] not in given]
+        given.extend(ours)
+        async with self.session.request(method, url, data=data, headers=given) as answer:
             return Answer(answer.status, answer.headers.copy(), await answer.read())
 
     async def get(self, path: str) -> Any:

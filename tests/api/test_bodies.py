@@ -1,8 +1,10 @@
 """What is refused of a body before anybody looks at its meaning."""
 
+import asyncio
+
 import pytest
 
-from tests.api.conftest import Client
+from tests.api.conftest import Client, Instance, eventually
 from tieline.api.bodies import DEEPEST, LIMIT, LONGEST_NAME, MOST_ITEMS, MOST_NAMES, parse_json, parse_object
 from tieline.core.errors import Invalid
 
@@ -74,3 +76,26 @@ async def test_a_body_beyond_the_limit_is_413_whether_its_length_is_stated_or_no
     async with client.session.post(f"{client.url}/projects", data=pieces(), headers=headers) as streamed:
         assert streamed.status == 413
     assert await client.get("/projects") == before
+
+
+async def test_a_client_that_hangs_up_is_told_too_before_the_connection_ends(client: Client) -> None:
+    """Closed in the middle of a body, a connection is reset, and the answer with it."""
+    answer = await client("POST", "/projects", raw=b" " * 10 * LIMIT, headers={"Connection": "close"})
+    assert (answer.status, answer.json["code"]) == (413, 413)
+
+
+async def test_a_client_that_goes_away_in_the_middle_is_no_failure(own_instance: Instance, capsys: object) -> None:
+    client = own_instance.client
+    host, _, port = client.url.removeprefix("http://").partition(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    head = f"POST /projects HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {client.token}\r\nContent-Length: 100\r\n\r\n"
+    writer.write(head.encode() + b'{"title":')
+    await writer.drain()
+    writer.close()
+
+    async def noticed() -> bool:
+        figures = (await client("GET", "/metrics")).body.decode()
+        return 'method="POST",route="/projects",status="503"' in figures
+
+    await eventually(noticed)
+    assert "request_failed" not in capsys.readouterr().out  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ import asyncio
 import re
 
 import pytest
+from multidict import CIMultiDict
 
 from tests.api.conftest import PUBLIC_URL, Client, Instance, NewUser, create_project
 from tests.api.test_integrations import create
@@ -89,6 +90,8 @@ async def test_a_tag_saves_the_body(client: Client, project: str, path: str) -> 
     for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
         answer = await client("GET", where, headers={"If-None-Match": known})
         assert (answer.status, answer.body, answer.headers["ETag"]) == (304, b"", tag)
+    several = CIMultiDict([("If-None-Match", '"other"'), ("If-None-Match", tag)])
+    assert (await client("GET", where, headers=several)).status == 304
     assert (await client("GET", where, headers={"If-None-Match": '"other"'})).body == full.body
 
 

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
+from tieline.api.plain import read_capped
 from tieline.core.documents import JSON
-from tieline.core.errors import Invalid, TooLarge
+from tieline.core.errors import Invalid
 
 LIMIT: Final = 1024 * 1024
 DEEPEST: Final = 32
@@ -26,22 +27,8 @@ M = TypeVar("M", bound=BaseModel)
 
 
 async def read_bytes(request: Request, limit: int = LIMIT) -> bytes:
-    """The whole body. Raises `TooLarge` as soon as it is known to be longer than `limit` bytes."""
-    stated = request.headers.get("content-length", "")
-    if stated.isdecimal() and int(stated) > limit:
-        raise _too_large(limit)
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise _too_large(limit)
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The body is larger than {limit:,} bytes, the most that is read here.")
+    """The whole body. Raises `TooLarge` when it is longer than `limit` bytes."""
+    return await read_capped(request.scope, request.receive, limit)
 
 
 async def read_object(request: Request) -> JSON:

@@ -121,6 +121,8 @@ def environment_operations(environment: Environment) -> list[str]:
     if environment.status != "active":
         return []
     return [
+        # A newer commit of a fork waits for approval, while the one that was approved runs.
+        *(["activate"] if environment.awaiting_approval else []),
         *(["deactivate"] if not environment.is_main else []),
         *(["synchronize"] if environment.parent else []),
         *(["redeploy"] if environment.deployment else []),

@@ -128,7 +128,7 @@ def _parent_refusal(present: Environment, parent: str | None, others: dict[str, 
     openapi_extra=body_of(EnvironmentActivate, required=False),
 )
 async def activate(access: Admin, rooms: InRooms, environment_id: str, body: Body) -> Response:
-    """Build and deploy an inactive environment; for the pull request of a fork, this is the approval."""
+    """Build and deploy an inactive environment; for the pull request of a fork, this approves its head commit."""
     given = parse(EnvironmentActivate, body)
     init = given.resources.init if given.resources else None
 

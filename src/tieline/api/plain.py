@@ -7,6 +7,8 @@ from starlette.types import Receive, Scope, Send
 
 from tieline.core.errors import TooLarge, Unavailable
 
+# Who is answered in the middle of sending sees a broken connection instead, so some more is read, and not kept.
+_DRAINED: Final = 16 * 1024 * 1024
 _JSON: Final = (b"content-type", b"application/json")
 
 
@@ -33,19 +35,32 @@ def header_map(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
+def header_list(scope: Scope, name: bytes) -> bytes | None:
+    """A header that is a list, on one line or several."""
+    return b",".join([value for each, value in scope["headers"] if each == name]) or None
+
+
 async def read_capped(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises `TooLarge` as soon as it is known to be longer than `limit` bytes."""
+    """The whole body. Raises `TooLarge` when it is longer than `limit` bytes."""
     stated = header(scope, b"content-length") or b""
-    size = int(stated) if stated.isdigit() else 0
+    if stated.isdigit() and int(stated) > limit + _DRAINED:
+        raise _too_large(limit)
     parts: list[bytes] = []
     read = 0
-    while size <= limit and read <= limit:
+    while read <= limit + _DRAINED:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Unavailable("The connection ended before the body did.")
         part = message.get("body", b"")
         read += len(part)
-        parts.append(part)
-        if read <= limit and not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
-    raise TooLarge(f"The body is larger than {limit:,} bytes, the most that is read here.")
+        if read <= limit:
+            parts.append(part)
+        if not message.get("more_body", False):
+            break
+    if read > limit:
+        raise _too_large(limit)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {limit:,} bytes, the most that is read here.")

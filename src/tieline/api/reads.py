@@ -5,7 +5,7 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from tieline.api.gate import Gate
-from tieline.api.plain import answer, header
+from tieline.api.plain import answer, header, header_list
 from tieline.api.responses import Rendered, is_known
 from tieline.api.shelf import Shelves
 from tieline.core.errors import NotFound
@@ -33,7 +33,7 @@ class IntegrationReads:
 
 
 async def _send(scope: Scope, send: Send, rendered: Rendered) -> None:
-    known = header(scope, b"if-none-match")
+    known = header_list(scope, b"if-none-match")
     if known is not None and is_known(known, rendered.etag):
         await answer(send, b"", status=_NOT_MODIFIED, headers=rendered.tag_headers)
     else:

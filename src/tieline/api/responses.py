@@ -10,6 +10,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tieline.api.plain import header_list
 from tieline.core.documents import JSON
 
 # Clients take a body for JSON only when the type is exactly this, without a charset.
@@ -65,8 +66,8 @@ def is_known(if_none_match: bytes, etag: bytes) -> bool:
 def tagged(request: Request, document: object) -> Response:
     """A document with its entity tag, or 304 when the client has it already."""
     rendered = Rendered.of(document)
-    known = request.headers.get("if-none-match", "").encode("latin-1", "replace")
-    if is_known(known, rendered.etag):
+    known = header_list(request.scope, b"if-none-match")
+    if known is not None and is_known(known, rendered.etag):
         response = Response(status_code=HTTPStatus.NOT_MODIFIED)
         response.raw_headers = rendered.tag_headers
         return response
