@@ -6,10 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tieline.activities.log import LONGEST_LOG
 from tieline.core.documents import Deployment, Environment, Project, PullInfo
 from tieline.core.ports import DeployAnswer, DeployOrder, DeploySubject
+from tieline.deploy.command import Limits
 from tieline.deploy.document import render_order
 from tieline.deploy.none import NoDeployer
+from tieline.deploy.output import LONGEST_LINE, LONGEST_URL, MOST_URLS
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 PAGE = Path(__file__).parents[2] / "docs" / "deployers.md"
@@ -61,6 +64,25 @@ def test_the_page_shows_the_document_as_it_is() -> None:
     shown = json.loads(re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)[0])
     subject = DeploySubject(PROJECT, PULL, MAIN, COMMIT, shown["activity"])
     assert render_order("deploy", subject, Path(shown["tree"])) == shown
+
+
+def test_the_page_gives_the_limits_as_they_are() -> None:
+    page = " ".join(PAGE.read_text().split())
+    limits = Limits()
+    assert f"{MOST_URLS} URLs of {LONGEST_URL:,} characters" in page
+    assert f"longer than {LONGEST_LINE:,} characters" in page
+    assert f"more than {limits.output_bytes // 2**20} MiB" in page
+    assert f"log keeps {LONGEST_LOG // 2**20} MiB" in page
+    assert (limits.seconds, limits.grace_seconds, limits.linger_seconds) == (3600, 5, 1)
+    assert "one hour" in page
+    assert "five seconds later" in page
+    assert "silent for a second" in page
+
+
+def test_the_page_links_to_what_is_there() -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", PAGE.read_text())
+    assert links
+    assert [link for link in links if not (PAGE.parent / link).exists()] == []
 
 
 def test_a_branch_without_parent_after_its_first_deployment() -> None:

@@ -65,10 +65,10 @@ def order(
     return DeployOrder(action, document, tree)
 
 
-def write_wrapper(path: Path, variables: dict[str, str], executable: Path) -> Path:
-    """The script by which an operator sets an example's variables, and which Python it runs on."""
-    variables = {**variables, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    exports = "".join(f"export {name}='{value}'\n" for name, value in variables.items())
+def write_wrapper(path: Path, variables: dict[str, str], executable: Path, *folders: Path) -> Path:
+    """The script by which an operator sets an example's variables; these folders come first on its PATH."""
+    search = ":".join(map(str, (*folders, Path(sys.executable).parent, os.environ["PATH"])))
+    exports = "".join(f"export {name}='{value}'\n" for name, value in {**variables, "PATH": search}.items())
     path.write_text(f'#!/bin/sh\n{exports}exec {executable} "$@"\n')
     path.chmod(0o755)
     return path
