@@ -3,6 +3,7 @@
 import asyncio
 import re
 
+import psycopg
 import pytest
 from multidict import CIMultiDict
 
@@ -232,3 +233,18 @@ async def test_the_operator_can_see_how_it_is_going(own_instance: Instance) -> N
     assert 'tieline_activities{state="complete"} 1.0' in figures
     assert 'tieline_pool{state="size"}' in figures
     assert project not in figures
+
+
+async def test_a_database_that_hangs_keeps_nobody_waiting_who_asks_how_it_is_going(own_instance: Instance) -> None:
+    anybody = own_instance.client.as_(None)
+    with psycopg.connect(own_instance.dsn) as blocking:
+        blocking.execute("lock table alembic_version, procrastinate_workers, activity in access exclusive mode")
+        asked = (anybody("GET", path) for path in ("/readyz", "/metrics"))
+        ready, figures = await asyncio.wait_for(asyncio.gather(*asked), 8)
+    late = "There was no answer within 2 seconds."
+    assert (ready.status, ready.json["checks"]) == (503, {"database": late, "workers": late})
+    assert figures.status == 200
+    assert "tieline_database_up 0.0" in figures.body.decode()
+    assert "tieline_pool" in figures.body.decode()
+    assert "tieline_activities{" not in figures.body.decode()
+    assert "tieline_database_up 1.0" in (await anybody("GET", "/metrics")).body.decode()

@@ -30,6 +30,7 @@ class Metrics:
             "tieline_incoming_hooks", "Incoming hooks, by what became of them.", ("outcome",), registry=self._registry
         )
         self._pool = Gauge("tieline_pool", "Database connections, by state.", ("state",), registry=self._registry)
+        self._database = Gauge("tieline_database_up", "Whether the database answers.", registry=self._registry)
         self._rows = {
             kind: Gauge(f"tieline_{kind}", text, ("state",), registry=self._registry) for kind, text in _KINDS.items()
         }
@@ -42,13 +43,14 @@ class Metrics:
         """Count one incoming hook."""
         self._hooks.labels(outcome).inc()
 
-    def render(self, pool: Mapping[str, int], figures: Sequence[Figure]) -> bytes:
-        """Everything, in Prometheus' text format."""
+    def render(self, pool: Mapping[str, int], figures: Sequence[Figure] | None) -> bytes:
+        """Everything, in Prometheus' text format. `figures` is None while the database does not answer."""
+        self._database.set(figures is not None)
         for state, count in pool.items():
             self._pool.labels(state).set(count)
         for gauge in self._rows.values():
             gauge.clear()
-        for figure in figures:
+        for figure in figures or ():
             self._rows[figure.kind].labels(figure.state).set(figure.count)
         return generate_latest(self._registry)
 

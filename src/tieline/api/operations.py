@@ -1,7 +1,9 @@
 """What the operator's machines ask: alive, ready, figures."""
 
+import asyncio
+from collections.abc import Awaitable
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 from fastapi import APIRouter
@@ -18,6 +20,9 @@ from tieline.store.database import TROUBLE
 
 log = structlog.get_logger()
 router = APIRouter(tags=["Operations"])
+T = TypeVar("T")
+
+PATIENCE: Final = 2
 
 _NOT_READY: Final[dict[int | str, dict[str, Any]]] = {
     503: {"model": Health, "description": "Not ready; `checks` says why."}
@@ -37,7 +42,9 @@ async def readyz(rooms: InRooms) -> Response:
         "database": lambda: _check_database(rooms),
         "workers": lambda: _check_workers(rooms),
     }
-    asked = {name: await _ask(check) for name, check in {**own, **rooms.services.checks}.items()}
+    checks = {**own, **rooms.services.checks}
+    answers = await asyncio.gather(*(_ask(check) for check in checks.values()))
+    asked = dict(zip(checks, answers, strict=True))
     is_ready = all(well for well, _ in asked.values())
     said = {name: sentence for name, (_, sentence) in asked.items()}
     document = {"status": "ok" if is_ready else "not ready", "checks": said}
@@ -47,12 +54,25 @@ async def readyz(rooms: InRooms) -> Response:
 async def _ask(check: Check) -> tuple[bool, str]:
     """Whether all is well, and what the check says."""
     try:
-        return True, await check()
+        return True, await _soon(check())
     except TielineError as error:
         return False, str(error)
     except TROUBLE as error:
         log.warning("readiness_check_failed", error=type(error).__name__)
         return False, "The database does not answer."
+
+
+async def _soon(asked: Awaitable[T]) -> T:
+    """What comes within `PATIENCE` seconds. Raises `Unavailable` when nothing does.
+
+    What was asked is left to itself then: a statement that hangs cannot be called back either.
+    """
+    task = asyncio.ensure_future(asked)
+    done, _ = await asyncio.wait({task}, timeout=PATIENCE)
+    if not done:
+        task.cancel()
+        raise Unavailable(f"There was no answer within {PATIENCE} seconds.")
+    return task.result()
 
 
 async def _check_database(rooms: Rooms) -> str:
@@ -72,8 +92,16 @@ async def _check_workers(rooms: Rooms) -> str:
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics(rooms: InRooms) -> Response:
-    """Figures in Prometheus' text format."""
-    async with rooms.services.db.connection() as conn:
-        counts = await figures.load_counts(conn)
+    """Figures in Prometheus' text format; those of the database are left out while it does not answer."""
+    try:
+        counts = await _soon(_load_counts(rooms))
+    except (TielineError, *TROUBLE) as error:
+        log.warning("figures_missing", error=type(error).__name__)
+        counts = None
     body = rooms.metrics.render(rooms.services.db.statistics(), counts)
     return Response(body, headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _load_counts(rooms: Rooms) -> list[figures.Figure]:
+    async with rooms.services.db.connection() as conn:
+        return await figures.load_counts(conn)
