@@ -241,6 +241,20 @@ async def test_down_and_up_again(site: Site) -> None:
     assert site.actions() == ["build", "deploy", "deploy", "pause", "build", "deploy", "delete"]
 
 
+async def test_an_approved_commit_is_deployed_although_a_newer_one_waits(site: Site) -> None:
+    pull = await site.commit(PULL)
+    await site.save("pr-7", status="inactive")
+    approved = await site.world.create(kinds.activate(PROJECT, pull, ANN))
+    await site.save("pr-7", awaiting_approval=True, head_commit="f" * 40)
+
+    await site.runner.run(approved.id)
+
+    found = await site.world.environment("pr-7")
+    assert found is not None
+    assert found.deployment is not None
+    assert (found.status, found.awaiting_approval, found.deployment.commit) == ("active", True, pull.head_commit)
+
+
 async def test_synchronize_copies_data_between_two_that_are_deployed(site: Site) -> None:
     await site.deployed(MAIN)
     assert (await site.run(kinds.synchronize(PROJECT, PULL, ANN))).result == "failure"

@@ -208,11 +208,16 @@ async def test_a_fork_waits_for_approval(room: Room) -> None:
 
     async with room.database.transaction() as conn:
         await environments.save(conn, room.project_id, "pr-3", status="active", awaiting_approval=False)
-    pushed = stranger.commit("topic", "nicer", parent=head)
-    room.forge.change_pull(3, head=pushed[:12])
-    await room.hook(3)
-    assert (await room.environments())["pr-3"].head_commit == pushed
-    assert [each.type for each in await room.activities() if each.environment_id == "pr-3"] == [kinds.PUSH]
+    for text in ("nicer", "nicest"):
+        head = stranger.commit("topic", text, parent=head)
+        room.forge.change_pull(3, head=head[:12])
+        await room.hook(3)
+        pull = (await room.environments())["pr-3"]
+        assert (pull.status, pull.awaiting_approval, pull.head_commit) == ("active", True, head)
+        assert await room.mirror.has(head)
+    assert [each for each in await room.activities() if each.environment_id == "pr-3"] == [], (
+        "each is approved by itself"
+    )
 
 
 async def test_a_fork_that_cannot_be_read_stops_nothing_else(room: Room) -> None:

@@ -235,10 +235,8 @@ def starts_as_copy(environment: Environment) -> bool:
 
 
 def has_other_plans(environment: Environment, activity: Activity) -> bool:
-    """Whether its status was decided by somebody else meanwhile: it goes, or a stranger's commit waits for approval."""
-    if environment.status == "deleting":
-        return activity.type != kinds.DELETE
-    return environment.awaiting_approval
+    """Whether its status was decided by somebody else meanwhile: it goes."""
+    return environment.status == "deleting" and activity.type != kinds.DELETE
 
 
 def ref_of(environment: Environment) -> str:

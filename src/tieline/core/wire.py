@@ -60,6 +60,7 @@ def render_environment(environment: Environment, project: Project) -> JSON:
         "deployment_target": "local",
         "is_pr": environment.is_pull,
         "has_remote": environment.has_remote,
+        "awaiting_approval": environment.awaiting_approval,
         "status": environment.status,
         "http_access": {**_OPEN_ACCESS, **environment.http_access},
         "enable_smtp": environment.enable_smtp,

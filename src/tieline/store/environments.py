@@ -91,6 +91,15 @@ async def load_all(conn: Connection, project_id: str) -> list[Environment]:
     return [from_row(row) for row in await cursor.fetchall()]
 
 
+async def load_some(conn: Connection, project_id: str, ids: Collection[str]) -> list[Environment]:
+    """Those of the project's environments that have one of the ids."""
+    if not ids:
+        return []
+    query = _SELECT + " and environment.id = any(%(ids)s)"
+    cursor = await conn.execute(query, {"project": project_id, "ids": list(ids)})
+    return [from_row(row) for row in await cursor.fetchall()]
+
+
 async def find(conn: Connection, project_id: str, id: str, *, lock: bool = False) -> Environment | None:
     """One environment, or None. `lock` keeps other writers of its row away until the transaction ends."""
     query: LiteralString = _SELECT + " and environment.id = %(id)s" + (" for update of environment" if lock else "")
@@ -201,7 +210,7 @@ async def save_deployment(
 
 
 async def update_heads(conn: Connection, project_id: str, heads: Mapping[str, str]) -> None:
-    """Set the head commit of many environments that do not run, by id, in one statement.
+    """Set the head commit of many environments that do not follow it by a build, by id, in one statement.
 
     One that somebody activates meanwhile keeps its own, so that the next reconcile sees it behind and builds it.
     """
@@ -210,7 +219,7 @@ async def update_heads(conn: Connection, project_id: str, heads: Mapping[str, st
         update environment set head_commit = given.head, updated_at = now()
         from unnest(%s::text[], %s::text[]) as given (id, head)
         where environment.project_id = %s and environment.id = given.id
-          and environment.status in ('inactive', 'paused')
+          and (environment.status in ('inactive', 'paused') or environment.awaiting_approval)
           and not exists (
             select from activity
             where activity.project_id = environment.project_id and activity.environment_id = environment.id

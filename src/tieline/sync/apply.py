@@ -97,6 +97,8 @@ class Applier:
                 await self._save(conn, step.environment_id, parent=step.parent)
             case steps.AwaitApproval():
                 await self._await_approval(conn, step)
+            case steps.AwaitNextApproval():
+                await self._save(conn, step.environment_id, awaiting_approval=True, head_commit=step.head)
             case steps.RemoveEnvironment():
                 await self._remove(conn, step)
             case steps.HoldRemovals():

@@ -7,7 +7,16 @@ from tieline.core import ids
 from tieline.core.documents import Environment, PullInfo
 from tieline.core.remote import PullRequest
 from tieline.sync.scene import Scene, is_running, is_storable
-from tieline.sync.steps import AwaitApproval, CreatePull, Push, Retarget, Step, UpdateHeads, UpdatePull
+from tieline.sync.steps import (
+    AwaitApproval,
+    AwaitNextApproval,
+    CreatePull,
+    Push,
+    Retarget,
+    Step,
+    UpdateHeads,
+    UpdatePull,
+)
 
 
 def plan_pulls(scene: Scene) -> Iterator[Step]:
@@ -76,13 +85,18 @@ def _follow(scene: Scene, environment: Environment) -> Iterator[Step]:
         yield Retarget(environment.id, parent)
     head = _head(scene, info, pull)
     if head is not None and head != environment.head_commit and scene.settings.build_pull_requests:
-        yield _move(environment, info, head, builds=is_running(environment) and not stranger)
+        yield _move(environment, info, head, waits=stranger or environment.awaiting_approval)
 
 
-def _move(environment: Environment, info: PullInfo, head: str, *, builds: bool) -> Push | UpdateHeads:
-    if builds:
-        return Push(environment.id, info.source_branch or environment.name, environment.head_commit, head)
-    return UpdateHeads({environment.id: head})
+def _move(
+    environment: Environment, info: PullInfo, head: str, *, waits: bool
+) -> Push | UpdateHeads | AwaitNextApproval:
+    """An approval is for the commit that an administrator could look at, not for whatever a stranger pushes later."""
+    if info.is_fork and not waits:
+        return AwaitNextApproval(environment.id, head)
+    if waits or not is_running(environment):
+        return UpdateHeads({environment.id: head})
+    return Push(environment.id, info.source_branch or environment.name, environment.head_commit, head)
 
 
 def _head(scene: Scene, info: PullInfo, pull: PullRequest | None) -> str | None:

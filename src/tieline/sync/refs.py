@@ -7,7 +7,15 @@ from typing import Final
 from tieline.core.documents import Environment
 from tieline.git.refs import HEADS, RefUpdate, in_the_way
 from tieline.sync.state import RemoteState, SourceSettings
-from tieline.sync.steps import CreatePull, FollowDefaultBranch, Plan, Push, RemoveEnvironment, UpdateHeads
+from tieline.sync.steps import (
+    AwaitNextApproval,
+    CreatePull,
+    FollowDefaultBranch,
+    Plan,
+    Push,
+    RemoveEnvironment,
+    UpdateHeads,
+)
 
 PULLS: Final = "refs/tieline/pulls/"
 
@@ -93,6 +101,8 @@ def _new_heads(plan: Plan) -> dict[str, str]:
         match step:
             case UpdateHeads():
                 heads.update(step.heads)
+            case AwaitNextApproval():
+                heads[step.environment_id] = step.head
             case Push():
                 heads[step.environment_id] = step.new
             case CreatePull() if step.environment.head_commit is not None:

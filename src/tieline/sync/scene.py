@@ -28,9 +28,11 @@ def is_running(environment: Environment) -> bool:
     """Whether a new commit is built there: it is active, or being activated at this moment.
 
     An activation builds the commit it began with. What is pushed meanwhile has to follow it as a build of its own.
+    Where a stranger's commit waits for approval, none is built, though one that was approved before may run.
     """
-    being_activated = environment.has_pending_activity and not environment.awaiting_approval
-    return environment.status in _RUNNING or being_activated
+    if environment.awaiting_approval:
+        return False
+    return environment.status in _RUNNING or environment.has_pending_activity
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class UpdateHeads:
     heads: Mapping[str, str]
 
     def lines(self) -> list[str]:
-        return [f"Updated environment {name} to {head[:7]} (not active)" for name, head in self.heads.items()]
+        return [f"Updated environment {name} to {head[:7]} (not built)" for name, head in self.heads.items()]
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,18 @@ class AwaitApproval:
 
     def lines(self) -> list[str]:
         return [f"Environment {self.environment_id} waits for approval: its pull request comes from a fork now"]
+
+
+@dataclass(frozen=True)
+class AwaitNextApproval:
+    """A fork whose pull request was approved has another commit now. What runs stays as it was approved."""
+
+    environment_id: str
+    head: str
+
+    def lines(self) -> list[str]:
+        waits = f"Environment {self.environment_id} waits for approval of {self.head[:7]}, which was pushed to a fork"
+        return [f"{waits}: it is built once an administrator activates the environment"]
 
 
 @dataclass(frozen=True)
@@ -189,6 +201,7 @@ Step = (
     | UpdatePull
     | Retarget
     | AwaitApproval
+    | AwaitNextApproval
     | RemoveEnvironment
     | MarkRemote
     | Adopt

@@ -16,7 +16,8 @@ from tieline.core.wire import (
 
 ENVIRONMENT_KEYS = """
     id created_at updated_at name machine_name title attributes type parent default_domain has_domains
-    clone_parent_on_create deployment_target is_pr has_remote status http_access enable_smtp restrict_robots
+    clone_parent_on_create deployment_target is_pr has_remote awaiting_approval status http_access enable_smtp
+    restrict_robots
     edge_hostname deployment_state sizing resources_overrides max_instance_count last_active_at last_backup_at project
     is_main is_dirty has_staged_activities can_rolling_deploy supports_rolling_deployments has_code head_commit
     merge_info has_deployment supports_restrict_robots

@@ -321,10 +321,25 @@ CASES = {
     "a push to a fork that waits": Case(
         (main(), fork_env(3)), host("main@1", fork(3), fork_heads={3: "4"}), ["head pr-3 4"]
     ),
-    "a push to a fork that was approved": Case(
+    "a push to a fork that was approved: what runs was approved, what is new was not": Case(
         (main(), fork_env(3, status="active", awaiting_approval=False)),
         host("main@1", fork(3), fork_heads={3: "4"}),
-        ["push pr-3 1>4"],
+        ["await pr-3 4"],
+    ),
+    "a second push to a fork that was approved": Case(
+        (main(), fork_env(3, head="4", status="active")),
+        host("main@1", fork(3), fork_heads={3: "5"}),
+        ["head pr-3 5"],
+    ),
+    "a push to a fork whose approval is being built": Case(
+        (main(), fork_env(3, awaiting_approval=False, has_pending_activity=True)),
+        host("main@1", fork(3), fork_heads={3: "4"}),
+        ["await pr-3 4"],
+    ),
+    "a push to a fork that was approved and deactivated": Case(
+        (main(), fork_env(3, awaiting_approval=False)),
+        host("main@1", fork(3), fork_heads={3: "4"}),
+        ["await pr-3 4"],
     ),
     "a fork's branch has the name of ours": Case(
         (main(), env("topic", head="5"), fork_env(3)), host("main@1 topic@5", fork(3), fork_heads={3: "1"}), []

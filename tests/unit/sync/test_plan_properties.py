@@ -178,7 +178,10 @@ def walk(history: list[tuple[RemoteState, SourceSettings, int, bool, bool]]) -> 
         assert not again, "a plan that was applied leaves nothing to do"
         assert (again.refusal is None) == (planned.refusal is None), "and is refused again, as long as it is too early"
         check(world)
-        former = {before} if before is not None and before != main_id(world) else former & world.environments.keys()
+        if not config.prune_branches:
+            former = set()  # Somebody who switches pruning on later knows what was marked as gone until then.
+        elif before is not None and before != main_id(world):
+            former = {before}
         if finishes:
             world.finish_removals()
 

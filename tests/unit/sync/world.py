@@ -135,6 +135,8 @@ def _say(step: steps.Step) -> list[str]:  # noqa: C901, PLR0912
             return [f"parent {step.environment_id} {step.parent}"]
         case steps.AwaitApproval():
             return [f"await {step.environment_id}"]
+        case steps.AwaitNextApproval():
+            return [f"await {step.environment_id} {short(step.head)}"]
         case steps.RemoveEnvironment():
             return [f"remove {step.environment_id}: {step.reason}"]
         case steps.HoldRemovals():
@@ -202,6 +204,8 @@ class World:
                 self._set(step.environment_id, parent=step.parent)
             case steps.AwaitApproval():
                 self._set(step.environment_id, status="inactive", awaiting_approval=True)
+            case steps.AwaitNextApproval():
+                self._set(step.environment_id, head_commit=step.head, awaiting_approval=True)
             case steps.RemoveEnvironment():
                 self._status(step.environment_id, "deleting")
             case steps.HoldRemovals():
