@@ -171,7 +171,9 @@ time.sleep(600)"""
         await wait_gone(pid)
 
 
-async def test_a_child_has_its_grace_even_when_its_parent_is_gone_at_once(script: Write, tmp_path: Path) -> None:
+async def test_a_child_has_its_grace_even_when_its_parent_is_gone_at_once(
+    script: Callable[..., CommandDeployer], tmp_path: Path
+) -> None:
     log = Lines()
     tidied = tmp_path / "tidied"
     tidy = f"trap 'sleep .2; touch {tidied}; exit' TERM; echo ready; while :; do sleep .01; done"

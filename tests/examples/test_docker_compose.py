@@ -309,7 +309,7 @@ def fetch(url: str, seconds: float = 10) -> str:
     while True:
         try:
             with urlopen(url, timeout=10) as answer:  # noqa: S310 - the deployer's own
-                return answer.read().decode()
+                return str(answer.read(), "utf-8")
         except OSError:
             if time.monotonic() > deadline:
                 raise
