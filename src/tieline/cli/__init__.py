@@ -1,15 +1,8 @@
-"""The command line."""
-
-import sys
+"""The command line: starts the server's processes, and is a client of its API."""
 
 
 def main() -> None:
     """Run a command."""
-    from tieline import app  # noqa: PLC0415
+    from tieline.cli.application import run  # noqa: PLC0415 - importing this package costs nothing
 
-    settings = app.read_settings()
-    match sys.argv[1:]:
-        case ["serve"]:
-            app.serve(settings)
-        case ["worker"]:
-            app.work(settings)
+    run()
