@@ -67,9 +67,10 @@ def read_settings() -> Settings:
 def serve(settings: Settings, *, worker: bool = True) -> None:
     """Run the API, and the worker beside it, until SIGTERM or SIGINT."""
     _configure_logs(settings)
-    with _postgres(settings) as postgres:
+    # An address that is taken is found out before anything else has been started.
+    with _bind(*settings.host_and_port) as listening, _postgres(settings) as postgres:
         migrate_database(postgres.dsn)
-        asyncio.run(_serve(settings, postgres, worker=worker))
+        asyncio.run(_serve(settings, postgres, listening, worker=worker))
 
 
 def work(settings: Settings) -> None:
@@ -226,21 +227,23 @@ async def open_house(settings: Settings, dsn: str) -> AsyncIterator[House]:
         )
 
 
-async def _serve(settings: Settings, postgres: _Postgres, *, worker: bool) -> None:
+async def _serve(settings: Settings, postgres: _Postgres, listening: socket.socket, *, worker: bool) -> None:
     stop = _stop_signal()
     async with open_house(settings, postgres.dsn) as house, _background(house, postgres):
         is_new = await _prepare(house)
         engine = house.engine(postgres.dsn)
         if worker:
             await engine.start(alone=postgres.is_fresh)
-        server = _HTTPServer(settings, create_app(house.services()))
-        serving = asyncio.create_task(server.serve(), name="http")
-        await _until_started(server, serving)
-        _announce(settings, is_new=is_new)
-        await _first(asyncio.create_task(stop.wait()), serving)
-        server.should_exit = True
-        # Requests and jobs end side by side, so that both together keep within the ten seconds of a stop.
-        await asyncio.gather(serving, engine.stop())
+        server = _HTTPServer(create_app(house.services()))
+        serving = asyncio.create_task(server.serve([listening]), name="http")
+        try:
+            await _until_started(server, serving)
+            _announce(settings, is_new=is_new)
+            await _first(asyncio.create_task(stop.wait()), serving)
+        finally:
+            server.should_exit = True
+            # Requests and jobs end side by side, so that both together keep within the ten seconds of a stop.
+            await asyncio.gather(serving, engine.stop())
 
 
 async def _work(settings: Settings, postgres: _Postgres) -> None:
@@ -278,13 +281,10 @@ async def _background(house: House, postgres: _Postgres) -> AsyncIterator[None]:
 class _HTTPServer(uvicorn.Server):
     """uvicorn without its own view of signals: they stop the worker too, so they are handled here."""
 
-    def __init__(self, settings: Settings, app: ASGIApp) -> None:
-        host, port = settings.host_and_port
+    def __init__(self, app: ASGIApp) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                host=host,
-                port=port,
                 http="httptools",
                 lifespan="off",
                 access_log=False,
@@ -293,10 +293,6 @@ class _HTTPServer(uvicorn.Server):
                 timeout_graceful_shutdown=GRACEFUL_HTTP_SECONDS,
             )
         )
-        self._bound = _bind(host, port)
-
-    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().serve(sockets or [self._bound])
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -117,9 +117,13 @@ class Settings(BaseSettings):
         return None if self.deployer == "none" else Path(self.deployer.removeprefix("command:"))
 
     def keys(self) -> tuple[Secret, ...]:
-        """The keys for secrets at rest; generated on first use."""
+        """The keys for secrets at rest; generated on first use. Raises `Invalid` when there is none."""
         given = self.secret_key.get_secret_value() or _kept(self.data / "secret-key").reveal()
-        return tuple(Secret(part) for part in _parts(given))
+        keys = tuple(Secret(part) for part in _parts(given))
+        if not keys:
+            place = "This setting" if self.secret_key else f"The file {self.data / 'secret-key'}"
+            raise Invalid({"TIELINE_SECRET_KEY": f"{place} holds no key."}, "The settings are wrong.")
+        return keys
 
     def first_token(self) -> tuple[Secret, bool]:
         """The first administrator's API token, and whether it was made just now."""
