@@ -9,12 +9,14 @@ from tieline.simulators.bitbucket.simulator import BitbucketSimulator
 
 CONSUMER_KEY: Final = "sample-key"
 CONSUMER_SECRET: Final = "sample-secret"  # noqa: S105 - it opens nothing but this simulator
+ACCESS_TOKEN: Final = "sample-token"  # noqa: S105 - as little
 SAMPLE: Final = "acme/site"
 
 
 async def fill(simulator: BitbucketSimulator) -> None:
     """A sample: one repository with `main`, two branches, and a pull request of one of them."""
     simulator.add_consumer(CONSUMER_KEY, CONSUMER_SECRET)
+    simulator.add_access_token(ACCESS_TOKEN)
     simulator.create_repository(SAMPLE)
     await simulator.commit(SAMPLE, "main", {"index.html": page("main", "Welcome to the site")}, "Start the site")
     for branch, text in (("feature/search", "Now with a search"), ("redesign", "All new, all blue")):
@@ -39,25 +41,40 @@ async def _serve(host: str, port: int, folder: Path) -> None:
 
 
 def describe(simulator: BitbucketSimulator) -> str:
-    """How to use it."""
-    token = f"curl -su {CONSUMER_KEY}:{CONSUMER_SECRET} -d grant_type=client_credentials {simulator.oauth_url}"
-    root = simulator.url.replace("://", "://x-token-auth:$TOKEN@")
-    pulls = f"{simulator.api_url}/repositories/{SAMPLE}/pullrequests"
+    """How to use it. Every indented line can be pasted into a shell."""
+    clone = simulator.url.replace("://", f"://x-token-auth:{ACCESS_TOKEN}@")
+    curl = f"curl -sS -H 'Authorization: Bearer {ACCESS_TOKEN}' -H 'Content-Type: application/json'"
+    repository = f"{simulator.api_url}/repositories/{SAMPLE}"
     return f"""Bitbucket Cloud, simulated, at {simulator.url}
 
-Point Tieline at it:
+Start Tieline with these settings:
   export TIELINE_BITBUCKET_API={simulator.api_url}
   export TIELINE_BITBUCKET_OAUTH={simulator.oauth_url}
   export TIELINE_EGRESS_ALLOW=127.0.0.0/8
-and connect the repository {SAMPLE} with the consumer {CONSUMER_KEY} / {CONSUMER_SECRET}.
+Then connect a project to the repository {SAMPLE}:
+  export CONSUMER_SECRET={CONSUMER_SECRET}
+  tieline integration add bitbucket --repository {SAMPLE} \\
+    --app-credentials.key {CONSUMER_KEY} --app-credentials.secret env:CONSUMER_SECRET
 
 Be its developer:
-  TOKEN=$({token} | python3 -c 'import json,sys; print(json.load(sys.stdin)["access_token"])')
-  git clone {root}/{SAMPLE}.git
-Open a pull request, and merge it:
-  curl -H "Authorization: Bearer $TOKEN" {pulls} -H 'Content-Type: application/json' \\
-    -d '{{"title": "Mine", "source": {{"branch": {{"name": "redesign"}}}}}}'
-  curl -H "Authorization: Bearer $TOKEN" -X POST {pulls}/1/merge
+  git clone {clone}/{SAMPLE}.git site
+  cd site
+  git config user.name Me && git config user.email me@example.com
+Push a branch:
+  git switch -c mine
+  echo '<h1>This is mine</h1>' >index.html
+  git commit -am 'Make it mine'
+  git push -u origin mine
+Open a pull request of it, change it, look at its build, and merge it:
+  {curl} {repository}/pullrequests \\
+    -d '{{"title": "Mine", "source": {{"branch": {{"name": "mine"}}}}}}'
+  git commit --allow-empty -m 'Think again' && git push
+  {curl} {repository}/commit/mine/statuses
+  {curl} -X POST {repository}/pullrequests/2/merge
+Delete the branch:
+  git push origin --delete mine
+Decline the pull request that was there from the start:
+  {curl} -X POST {repository}/pullrequests/1/decline
 """
 
 

@@ -1,6 +1,7 @@
 """The host as a whole: start it, change it as its people would, look at what came of it."""
 
 import asyncio
+import math
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,7 @@ from tieline.simulators.bitbucket.faults import Faults
 from tieline.simulators.bitbucket.payloads import JSON, Renderer
 from tieline.simulators.bitbucket.rest import REST, Operations, RefusedError
 from tieline.simulators.bitbucket.smart_http import SmartHTTP
-from tieline.simulators.bitbucket.state import Addon, Consumer, Host, Pull, Repository, timestamp
+from tieline.simulators.bitbucket.state import Addon, Consumer, Host, Pull, Repository, Token, timestamp
 from tieline.simulators.bitbucket.webhooks import Webhooks
 
 
@@ -41,6 +42,8 @@ class BitbucketSimulator:
     def __init__(self, folder: Path, *, host: str = "127.0.0.1", port: int = 0, expires_in: int = 7200) -> None:
         self._folder = folder
         self._socket = socket.create_server((host, port))
+        # Accepted connections inherit it. Without, every second answer on a connection is 40 ms late.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
         self.faults = Faults()
         self.host = Host()
@@ -101,6 +104,10 @@ class BitbucketSimulator:
     ) -> None:
         """An OAuth consumer of the workspace."""
         self.host.consumers[key] = Consumer(key, secret, scopes)
+
+    def add_access_token(self, value: str, scopes: frozenset[str] = frozenset({"repository", "pullrequest"})) -> None:
+        """A repository access token, with which people and scripts push and use the API; it does not expire."""
+        self.host.tokens[value] = Token(value, scopes, math.inf)
 
     def add_addon(self, addon_key: str, client_key: str, shared_secret: str) -> None:
         """An installation of a Connect add-on."""
