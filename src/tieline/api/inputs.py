@@ -1,5 +1,6 @@
 """What clients send. Fields that are not named here are ignored: clients send some that no document has."""
 
+from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
@@ -38,8 +39,16 @@ def _email(address: str) -> str:
     return address
 
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("This is beyond the years 1 to 9999 in UTC") from error
+
+
 Title = Annotated[Name, AfterValidator(_stripped)]
 Timezone = Annotated[str, AfterValidator(_timezone)]
+Moment = Annotated[AwareDatetime, Field(strict=False), AfterValidator(_in_utc)]
 Email = Annotated[str, Field(max_length=320), AfterValidator(_email)]
 Username = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Permission = Literal["admin", "viewer"]
@@ -121,7 +130,7 @@ class UserCreate(Input):
 
 class APITokenCreate(Input):
     name: Title
-    expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    expires_at: Moment | None = None
 
 
 class AccessGrant(Input):
