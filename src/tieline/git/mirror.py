@@ -139,9 +139,9 @@ class Mirror:
         """The project's own branches, by name."""
         return parse_refs(await self._read("for-each-ref", REF_FORMAT, HEADS), HEADS)
 
-    async def refs(self, prefix: str) -> dict[str, str]:
-        """All refs at or below a full prefix, by full name."""
-        return parse_refs(await self._read("for-each-ref", REF_FORMAT, prefix), "")
+    async def refs(self, *prefixes: str) -> dict[str, str]:
+        """All refs at or below any of these full prefixes, by full name."""
+        return parse_refs(await self._read("for-each-ref", REF_FORMAT, *prefixes), "")
 
     async def drop_staged(self, integration_id: str, names: Collection[str]) -> None:
         """Forget staged branches; names that are not staged are ignored."""

@@ -11,12 +11,15 @@ from psycopg.rows import dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from tieline.core.errors import Unavailable
+from tieline.core.errors import DatabaseAway
 
 Connection = psycopg.AsyncConnection[dict[str, Any]]
 
-# What a statement raises when the database goes away in the middle.
-TROUBLE: Final = (psycopg.OperationalError, psycopg.InterfaceError)
+# What says that the database is away, before a statement or in the middle of it: the same may work a moment later.
+TROUBLE: Final = (psycopg.OperationalError, psycopg.InterfaceError, DatabaseAway)
+# A pool that cannot connect waits longer and longer between attempts, up to this long in all; then whoever asks next
+# makes it try at once. So it is back soon after the database is, however long that was away.
+RECONNECT_SECONDS: Final = 2.0
 
 set_json_dumps(orjson.dumps)
 set_json_loads(orjson.loads)
@@ -26,7 +29,7 @@ class Database:
     """A pool on one PostgreSQL. Open it once per process.
 
     `transaction()` commits at the end and rolls back on any exception; `connection()` is for single reads.
-    Both raise `Unavailable` when no connection can be had within `patience` seconds.
+    Both raise `DatabaseAway` when no connection can be had within `patience` seconds.
     """
 
     def __init__(self, dsn: str, *, max_size: int = 12, patience: float = 5.0) -> None:
@@ -38,6 +41,7 @@ class Database:
             min_size=1,
             max_size=max_size,
             timeout=patience,
+            reconnect_timeout=RECONNECT_SECONDS,
             open=False,
         )
         self._tasks: set[asyncio.Task[None]] = set()
@@ -46,7 +50,7 @@ class Database:
         try:
             await self._pool.open(wait=True, timeout=30)
         except PoolTimeout as error:
-            raise Unavailable("The database does not answer.") from error
+            raise DatabaseAway("The database does not answer.") from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -68,7 +72,7 @@ class Database:
         try:
             connection = await self._pool.getconn()
         except PoolTimeout as error:
-            raise Unavailable("The database does not answer.") from error
+            raise DatabaseAway("The database does not answer.") from error
         if task is not None and task.cancelling() > asked:
             await self._return(connection)
             raise asyncio.CancelledError
@@ -92,6 +96,13 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         """One transaction, from the first statement to the end of the block."""
         async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Connection]:
+        """Reads that all see the database as it was at one moment."""
+        async with self.transaction() as connection:
+            await connection.execute("set transaction isolation level repeatable read, read only")
             yield connection
 
     def statistics(self) -> dict[str, int]:

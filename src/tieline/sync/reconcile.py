@@ -13,15 +13,16 @@ from tieline.core.ports import Log
 from tieline.core.remote import Scope
 from tieline.git.mirror import Mirror, Repositories
 from tieline.integrations.base import Registry, Source
-from tieline.store import environments, integrations, projects
+from tieline.store import integrations, projects
 from tieline.store.database import Database
+from tieline.store.environment_memory import EnvironmentMemory
 from tieline.store.seal import SecretBox
 from tieline.sync.access import KnownRepositories, RepositoryAccess, repository_name
 from tieline.sync.apply import CHANGED_MEANWHILE, Applier, Target
 from tieline.sync.observe import Observation, Observer
 from tieline.sync.plan import plan
 from tieline.sync.prune import AGREEMENT_AFTER
-from tieline.sync.refs import PULLS, OwnRefs, followed_heads, needed_heads, plan_refs
+from tieline.sync.refs import followed_heads, needed_heads, own_prefixes, own_refs, plan_refs
 from tieline.sync.state import Known, RemoteState, SourceSettings
 from tieline.sync.steps import FollowDefaultBranch, Plan
 
@@ -39,6 +40,7 @@ class Surroundings:
     hook_url: Callable[[Integration], str]
     reconcile_seconds: float = 300.0
     known: KnownRepositories = field(default_factory=KnownRepositories)
+    environments: EnvironmentMemory = field(default_factory=EnvironmentMemory)
 
     @property
     def interval(self) -> timedelta:
@@ -81,12 +83,12 @@ class Reconciler:
 
     async def situation(self, integration_id: str) -> Situation:
         """Raises `NotFound` for an integration that is gone or being removed."""
-        async with self.around.db.connection() as conn:
+        async with self.around.db.snapshot() as conn:
             integration = await integrations.get_any(conn, self.around.box, integration_id)
             if integration.deleted_at is not None:
                 raise NotFound("The integration was removed.")
             project = await projects.get(conn, integration.project_id)
-            return Situation(project, integration, await environments.load_all(conn, project.id))
+            return Situation(project, integration, await self.around.environments.load_all(conn, project.id))
 
     async def look(self, situation: Situation, scope: Scope) -> Observation:
         """Read the host. Raises as `Observer.observe` does."""
@@ -179,12 +181,11 @@ class Reconciler:
 
     async def _move_refs_once(self, mirror: Mirror, situation: Situation, remote: RemoteState, planned: Plan) -> None:
         followed = followed_heads(remote, situation.settings, planned.default_branch)
-        own = OwnRefs(await mirror.heads(), await mirror.refs(PULLS))
+        integration_id = situation.integration.id
+        own = own_refs(await mirror.refs(*own_prefixes(integration_id)), integration_id)
         await mirror.move(plan_refs(own, followed, remote, planned, situation.environments))
-        if remote.heads:
-            staged = await mirror.staged(situation.integration.id)
-            if gone := staged.keys() - remote.heads.keys():
-                await mirror.drop_staged(situation.integration.id, gone)
+        if remote.heads and (gone := own.staged.keys() - remote.heads.keys()):
+            await mirror.drop_staged(integration_id, gone)
 
     async def _apply(
         self, situation: Situation, remote: RemoteState, planned: Plan, activity: Activity, log: Log
