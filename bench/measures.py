@@ -1,6 +1,7 @@
 """The measurements, each against the real server process."""
 
 import asyncio
+import base64
 import os
 import subprocess
 import time
@@ -17,7 +18,7 @@ from tests.story.conftest import free_port
 from tests.story.support import ADMIN_TOKEN, Project, Server, connect, eventually, host_settings
 from tieline.core.ids import new_id
 from tieline.simulators.bitbucket import BitbucketSimulator
-from tieline.simulators.bitbucket.plumbing import environment
+from tieline.simulators.bitbucket.plumbing import environment, git
 
 REPOSITORY = "acme/site"
 INTEGRATIONS = 20
@@ -123,7 +124,7 @@ async def reconcile(folder: Path) -> list[Row]:
         await _grow(at)
         plain = folder / "plain.git"
         url = f"{at.host.url}/{REPOSITORY}.git"
-        _git(at, "clone", "--quiet", "--mirror", url, str(plain))
+        await asyncio.to_thread(_git, at, "clone", "--quiet", "--mirror", url, str(plain))
         rows: list[Row] = []
         for title, changed in (("nothing changed", 0), ("one branch changed", 1), ("200 branches changed", 200)):
             ours, theirs = [], []
@@ -158,8 +159,6 @@ async def _grow(at: Bench) -> None:
             f"M 100644 inline file-{number}\ndata 4\ntext\n"
         )
     repository = at.host.repository(REPOSITORY)
-    from tieline.simulators.bitbucket.plumbing import git  # noqa: PLC0415
-
     await git(repository.path, "fast-import", "--quiet", "--date-format=now", stdin="".join(parts).encode())
     await at.host.update_refs(REPOSITORY, {})
     await git(repository.path, "gc", "--quiet")
@@ -179,8 +178,6 @@ async def _change(at: Bench, count: int, round_: int) -> None:
             f"data {len(message)}\n{message}\nfrom {at.host.head(REPOSITORY, name)}\n"
             f"M 100644 inline change-{round_}\ndata 4\ntext\n"
         )
-    from tieline.simulators.bitbucket.plumbing import git  # noqa: PLC0415
-
     path = at.host.repository(REPOSITORY).path
     await git(path, "fast-import", "--quiet", "--date-format=now", stdin="".join(parts).encode())
     await at.host.update_refs(REPOSITORY, {})
@@ -188,8 +185,6 @@ async def _change(at: Bench, count: int, round_: int) -> None:
 
 def _git(at: Bench, *arguments: str) -> None:
     token = at.host.issued_tokens()[-1]
-    import base64  # noqa: PLC0415
-
     pair = base64.b64encode(f"x-token-auth:{token}".encode()).decode()
     config = {
         "GIT_CONFIG_COUNT": "1",
