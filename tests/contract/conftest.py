@@ -135,6 +135,7 @@ class OddHost:
 
     server: TestServer
     reply: Callable[[Asked], web.Response] = lambda _: web.json_response({})
+    token: Mapping[str, object] = field(default_factory=lambda: {"access_token": "odd-token", "expires_in": 7200})
     asked: list[Asked] = field(default_factory=list)
 
     @property
@@ -145,7 +146,7 @@ class OddHost:
 @pytest.fixture
 async def odd() -> AsyncIterator[OddHost]:
     async def token(_: web.Request) -> web.Response:
-        return web.json_response({"access_token": "odd-token", "token_type": "bearer", "expires_in": 7200})
+        return web.json_response({"token_type": "bearer", **made.token})
 
     async def rest(request: web.Request) -> web.Response:
         made.asked.append(Asked(request.method, request.path_qs, await request.read()))

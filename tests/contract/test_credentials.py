@@ -35,6 +35,20 @@ async def test_a_token_is_used_for_four_fifths_of_its_time(desk: Desk) -> None:
     assert until - time.monotonic() == pytest.approx(0.8 * 7200, abs=30)
 
 
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [({}, 3600), ({"expires_in": None}, 3600), ({"expires_in": "7200"}, 7200), ({"expires_in": 0}, 1)],
+)
+async def test_a_token_whose_time_is_told_in_another_way(
+    odd: OddHost, odd_desk: Desk, given: dict[str, object], seconds: int
+) -> None:
+    odd.token = {"access_token": "odd-token", **given}
+    odd.reply = lambda _: web.json_response({"values": []})
+    await source_of(odd_desk).pulls(None)
+    (until,) = (each.until for each in odd_desk.cache.values() if hasattr(each, "until"))
+    assert until - time.monotonic() == pytest.approx(0.8 * seconds, abs=30)
+
+
 async def test_a_revoked_token_is_renewed_once(desk: Desk, host: BitbucketSimulator) -> None:
     source = source_of(desk)
     await source.repository()

@@ -154,6 +154,15 @@ async def test_removing_finds_the_hook_without_its_id_or_with_an_old_one(desk: D
         assert host.hooks(REPOSITORY) == []
 
 
+async def test_the_hook_of_a_renamed_repository_is_repaired_and_removed(desk: Desk, host: BitbucketSimulator) -> None:
+    made, _ = await registrar_of(desk).ensure(URL, None)
+    await host.rename_repository(REPOSITORY, "acme/shop")
+    host.repository("acme/shop").hooks[made.id].active = False
+    assert await registrar_of(desk).ensure(URL, made.id) == (made, True)
+    await registrar_of(desk).remove(URL, None)
+    assert host.hooks("acme/shop") == []
+
+
 async def test_removing_fails_when_the_host_does(desk: Desk, host: BitbucketSimulator) -> None:
     made, _ = await registrar_of(desk).ensure(URL, None)
     with host.faults.active("rest-503"), pytest.raises(RemoteBroken):

@@ -72,6 +72,13 @@ async def test_without_a_branch_none_is_said(desk: Desk, host: BitbucketSimulato
     assert host.statuses(REPOSITORY, commit)[0]["refname"] is None
 
 
+async def test_a_renamed_repository_gets_its_statuses(desk: Desk, host: BitbucketSimulator) -> None:
+    await host.rename_repository(REPOSITORY, "acme/shop")
+    commit = host.head("acme/shop", "topic-1")
+    await reporter_of(desk).report(status(commit))
+    assert [each["state"] for each in host.statuses("acme/shop", commit)] == ["INPROGRESS"]
+
+
 async def test_a_commit_that_is_gone_is_not_found(desk: Desk) -> None:
     with pytest.raises(RemoteNotFound):
         await reporter_of(desk).report(status("0" * 40))

@@ -128,7 +128,6 @@ async def test_a_faulty_second_page_is_no_shorter_list(desk: Desk, host: Bitbuck
         "http://[127.0.0.1/2.0/x",
         "file:///2.0/x",
         17,
-        "",
     ],
 )
 async def test_the_token_goes_to_no_other_address_than_the_api(odd: OddHost, odd_desk: Desk, following: object) -> None:
@@ -178,7 +177,8 @@ async def test_a_list_that_says_it_is_longer_than_it_is_proves_nothing(odd: OddH
         {"values": [1]},
         {"values": [{"id": "1", "state": "OPEN"}]},
         {"values": [{"id": True, "state": "OPEN"}]},
-        {"values": [{"id": 1, "state": "SOMETHING"}]},
+        {"values": [{"id": 1, "state": ""}]},
+        {"values": [{"id": 1, "state": ["OPEN"]}]},
         {"values": [{"id": 1}]},
     ],
 )
@@ -194,7 +194,6 @@ async def test_what_is_no_list_of_pull_requests_is_broken(odd: OddHost, odd_desk
         {},
         {"uuid": "{1}"},
         {"uuid": 1, "full_name": "acme/site"},
-        {"uuid": "{1}", "full_name": "acme/site", "links": {"clone": [{"name": "ssh", "href": "git@x:y"}]}},
         {"uuid": "{1}", "full_name": "acme/site", "links": {"clone": [{"name": "https", "href": "https://[x/y"}]}},
         {"uuid": "{1}", "full_name": "acme/site", "links": {"clone": [{"name": "https", "href": 5}]}},
         {
@@ -217,6 +216,19 @@ async def test_another_4xx_tells_what_the_host_said_but_not_all_of_it(odd: OddHo
     with pytest.raises(RemoteRejected, match="pagelen: must be at most 50") as caught:
         await source_of(odd_desk).pulls(None)
     assert len(str(caught.value)) < 400
+
+
+async def test_a_page_for_people_is_told_as_what_it_is(odd: OddHost, odd_desk: Desk) -> None:
+    odd.reply = lambda _: web.Response(text="<h1>We'll be back soon</h1>", content_type="text/html")
+    with pytest.raises(RemoteBroken, match="Bitbucket answered with text/html where data was expected"):
+        await source_of(odd_desk).repository()
+
+
+async def test_a_page_of_large_pull_requests_is_read(odd: OddHost, odd_desk: Desk) -> None:
+    """A host that does not know how to leave fields out sends all of them."""
+    pull = {"id": 1, "state": "OPEN", "description": "x" * 200_000}
+    odd.reply = lambda _: web.json_response({"values": [{**pull, "id": number} for number in range(1, 51)]})
+    assert (await numbers(source_of(odd_desk)))[0] == list(range(1, 51))
 
 
 async def test_a_host_that_is_down_is_unreachable(wire: Wire) -> None:

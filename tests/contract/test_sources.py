@@ -78,11 +78,45 @@ async def test_a_redirect_to_nowhere_is_not_followed(odd: OddHost, odd_desk: Des
     assert len(odd_desk.wire.rest) == 1
 
 
-async def test_a_redirect_is_followed_once(odd: OddHost, odd_desk: Desk) -> None:
+async def test_redirects_that_do_not_end_are_followed_a_few_times(odd: OddHost, odd_desk: Desk) -> None:
     odd.reply = lambda asked: web.Response(status=301, headers={"Location": f"{asked.path}x"})
     with pytest.raises(RemoteMoved):
         await source_of(odd_desk).repository()
-    assert len(odd.asked) == 2
+    assert len(odd.asked) == 6
+
+
+async def test_a_repository_that_was_renamed_twice(desk: Desk, host: BitbucketSimulator) -> None:
+    await host.rename_repository(REPOSITORY, "acme/shop")
+    await host.rename_repository("acme/shop", "acme/store")
+    assert (await source_of(desk).repository()).full_name == "acme/store"
+
+
+async def test_a_renamed_repository_whose_old_name_leads_nowhere_is_found_by_its_id(
+    desk: Desk, host: BitbucketSimulator
+) -> None:
+    known = make_integration(remote_id=host.repository(REPOSITORY).uuid)
+    await host.rename_repository(REPOSITORY, "acme/shop")
+    host.host.renamed.clear()
+    assert (await source_of(desk, known).repository()).full_name == "acme/shop"
+    host.delete_repository("acme/shop")
+    with pytest.raises(RemoteNotFound, match=REPOSITORY):
+        await source_of(desk, known).repository()
+
+
+async def test_a_renamed_repository_is_found_by_its_id_when_another_one_took_its_name(
+    desk: Desk, host: BitbucketSimulator
+) -> None:
+    known = make_integration(remote_id=host.repository(REPOSITORY).uuid)
+    await host.rename_repository(REPOSITORY, "acme/shop")
+    host.create_repository(REPOSITORY)
+    assert (await source_of(desk, known).repository()).full_name == "acme/shop"
+
+
+async def test_a_repository_without_clone_links_is_where_all_are(odd: OddHost, odd_desk: Desk) -> None:
+    odd.reply = lambda _: web.json_response({"uuid": "{1}", "full_name": "acme/site", "links": {"clone": []}})
+    source = source_of(odd_desk)
+    repository = await source.repository()
+    assert Remote(repository.clone_url, None, source.git_urls_allowed()).url == f"{odd.url}/acme/site.git"
 
 
 async def test_a_repository_that_is_not_there_is_not_found(desk: Desk) -> None:
@@ -179,6 +213,17 @@ async def test_pull_requests_that_ended_are_read_one_by_one_only(desk: Desk, hos
     ended = [await source.pull(number) for number in (1, 2)]
     assert [each.state for each in ended if each] == ["merged", "declined"]
     assert await numbers(source) == ([3, 4, 5], True)
+
+
+async def test_a_state_that_nobody_has_heard_of_ends_nothing(odd: OddHost, odd_desk: Desk) -> None:
+    odd.reply = lambda _: web.json_response({"values": [{"id": 1, "state": "QUEUED"}]})
+    (pull,) = (await source_of(odd_desk).pulls(None)).pulls
+    assert pull.state == "open"
+
+
+async def test_a_next_page_without_an_address_is_none(odd: OddHost, odd_desk: Desk) -> None:
+    odd.reply = lambda _: web.json_response({"values": [{"id": 1, "state": "OPEN"}], "next": ""})
+    assert await numbers(source_of(odd_desk)) == ([1], True)
 
 
 async def test_a_pull_request_that_never_was_is_none(desk: Desk) -> None:

@@ -5,6 +5,7 @@ A subclass of `IntegrationFields` is what a client may send on creation. Marks s
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import UnionType
@@ -132,7 +133,7 @@ def render_config(kind: type[IntegrationFields], config: JSON) -> JSON:
     }
 
 
-def describe_error(kind: type[Fields], error: ErrorDetails, body: Any) -> tuple[str, str]:
+def describe_error(kind: type[BaseModel], error: ErrorDetails, body: Any) -> tuple[str, str]:
     """The dotted field and the sentence for one of Pydantic's errors. Never shows a secret's value."""
     path = [str(part) for part in error["loc"]]
     field, known = _field_at(kind, path)
@@ -200,9 +201,9 @@ def _secrets(kind: type[Fields], values: JSON, prefix: str = "") -> Iterator[tup
             yield from _secrets(inner, value, f"{prefix}{name}.")
 
 
-def _field_at(kind: type[Fields], path: list[str]) -> tuple[FieldInfo | None, type[Fields]]:
+def _field_at(kind: type[BaseModel], path: list[str]) -> tuple[FieldInfo | None, type[BaseModel]]:
     """The declaration at a path, and the object that it is, or should have been, declared in."""
-    current: type[Fields] = kind
+    current = kind
     for part in path[:-1]:
         field = current.model_fields.get(part)
         inner = nested(field) if field is not None else None
@@ -238,6 +239,7 @@ _EXPECTED: Final = {
 
 
 _JSON_TYPES: Final = {bool: "a boolean", int: "a number", float: "a fraction", str: "a string", list: "a list"}
+_SUBJECT: Final = re.compile(r"\A\w+ should")
 _LIMITS: Final = {
     "greater_than_equal": ("at least", "ge"),
     "greater_than": ("more than", "gt"),
@@ -246,7 +248,7 @@ _LIMITS: Final = {
 }
 
 
-def _sentence(error: ErrorDetails, found: Any, kind: type[Fields], *, secret: bool) -> str:
+def _sentence(error: ErrorDetails, found: Any, kind: type[BaseModel], *, secret: bool) -> str:
     context, name = error.get("ctx", {}), str(error["loc"][-1])
     match error["type"]:
         case "missing":
@@ -254,7 +256,7 @@ def _sentence(error: ErrorDetails, found: Any, kind: type[Fields], *, secret: bo
         case "extra_forbidden":
             return _unknown(name, kind)
         case "value_error":
-            return str(context.get("error", "This value is not valid."))
+            return f"{str(context.get('error', 'This value is not valid')).rstrip('.')}."
         case "literal_error" | "enum":
             return f"Must be {context['expected']}, not {_show(found, secret=secret)}."
     return _mismatch(error, found, secret=secret)
@@ -268,15 +270,17 @@ def _mismatch(error: ErrorDetails, found: Any, *, secret: bool) -> str:
     if name in _LIMITS:
         words, bound = _LIMITS[name]
         return f"Must be {words} {error['ctx'][bound]}, not {_show(found, secret=secret)}."
-    return f"{error['msg'].replace('Input should', 'Must').replace('String should', 'Must')}."
+    if name == "too_long":
+        return f"Must have at most {error['ctx']['max_length']} items."
+    return f"{_SUBJECT.sub('Must', error['msg'])}."
 
 
-def _required(name: str, kind: type[Fields]) -> str:
+def _required(name: str, kind: type[BaseModel]) -> str:
     field = kind.model_fields.get(name)
     return " ".join(["This field is required.", *([field.description] if field and field.description else [])])
 
 
-def _unknown(name: str, kind: type[Fields]) -> str:
+def _unknown(name: str, kind: type[BaseModel]) -> str:
     known = [each for each, field in kind.model_fields.items() if not is_read_only(field)]
     near = difflib.get_close_matches(name, known, 1)
     return f"There is no such field; did you mean {near[0]}?" if near else "There is no such field."

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from tests.contract.conftest import make_integration
 from tests.contract.samples import RECORDED, WRITTEN
-from tieline.core.errors import CredentialsRefused, Invalid, RemoteBroken
+from tieline.core.errors import CredentialsRefused, Invalid
+from tieline.core.ports import Toolbox
 from tieline.core.secret import Secret
 from tieline.integrations.bitbucket import TYPE
 from tieline.integrations.bitbucket.auth import encode_jwt, query_string_hash
+from tieline.integrations.bitbucket.client import BitbucketClient
 from tieline.integrations.bitbucket.pulls import PULL_FIELDS, parse_pull
 from tieline.integrations.fields import validate_create, validate_patch
 
@@ -32,6 +35,23 @@ SEED = [
 
 def repository(given: object) -> object:
     return validate_create(TYPE.fields, {"repository": given}).config["repository"]
+
+
+@pytest.mark.parametrize(
+    ("api", "url", "ours"),
+    [
+        ("https://api.bitbucket.org/2.0", "https://api.bitbucket.org:443/2.0/x?page=2", True),
+        ("https://api.bitbucket.org/2.0/", "https://API.bitbucket.org/2.0/x", True),
+        ("http://127.0.0.1:80/2.0", "http://127.0.0.1/2.0/x", True),
+        ("https://api.bitbucket.org/2.0", "http://api.bitbucket.org:443/2.0/x", False),
+        ("https://api.bitbucket.org/2.0", "https://api.bitbucket.org:8443/2.0/x", False),
+        ("https://api.bitbucket.org/2.0", "https://api.bitbucket.org.example/2.0/x", False),
+    ],
+)
+def test_an_address_is_of_the_api_however_its_port_is_written(api: str, url: str, *, ours: bool) -> None:
+    settings = {"TIELINE_BITBUCKET_API": api, "TIELINE_BITBUCKET_OAUTH": "https://bitbucket.org/token"}
+    nothing: Any = None
+    assert BitbucketClient(make_integration(), Toolbox(nothing, nothing, settings)).is_ours(url) is ours
 
 
 def test_the_fields_are_the_seed_s_in_its_order() -> None:
@@ -226,6 +246,6 @@ def test_states(state: str, expected: str) -> None:
     assert parse_pull(pull(None, None, state=state, draft=True), "a/b").state == expected
 
 
-def test_an_unknown_state_is_not_guessed() -> None:
-    with pytest.raises(RemoteBroken):
-        parse_pull(pull(None, None, state="QUEUED"), "acme/site")
+def test_a_state_of_tomorrow_is_no_end() -> None:
+    """One pull request in a new state must not stop all others, nor have its environment removed."""
+    assert parse_pull(pull(None, None, state="QUEUED"), "acme/site").state == "open"

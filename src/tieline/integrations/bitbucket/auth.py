@@ -22,6 +22,7 @@ from tieline.core.secret import Secret
 RENEW_AT: Final = 0.8
 _JWT_SECONDS: Final = 180
 _PAUSE_SECONDS: Final = 30
+_TOKEN_SECONDS: Final = 3600.0
 _SERVER_ERROR: Final = 500
 _ADVICE: Final = {
     "app_credentials": "Check key and secret of the OAuth consumer, and that it is private and has a callback URL.",
@@ -70,12 +71,26 @@ class Authenticator:
     async def _fetch(self, make: Callable[[], Request]) -> _Held:
         response = await self._http.send(make())
         _check(response, _ADVICE[self.field])
+        return _parse_token(response)
+
+
+def _parse_token(response: Response) -> _Held:
+    try:
         document = response.json()
-        token = document.get("access_token") if isinstance(document, dict) else None
-        seconds = document.get("expires_in", 3600) if isinstance(document, dict) else None
-        if not isinstance(token, str) or not token or not isinstance(seconds, int | float):
-            raise RemoteBroken("Bitbucket's token endpoint gave no access token.")
-        return _Held(Secret(token), time.monotonic() + max(seconds, 1) * RENEW_AT)
+    except RemoteBroken as error:
+        raise RemoteBroken(f"Bitbucket's token endpoint gave no access token: {error}") from error
+    token = document.get("access_token") if isinstance(document, dict) else None
+    if not isinstance(token, str) or not token:
+        raise RemoteBroken("Bitbucket's token endpoint gave no access token.")
+    return _Held(Secret(token), time.monotonic() + _lifetime(document.get("expires_in")) * RENEW_AT)
+
+
+def _lifetime(told: object) -> float:
+    """Seconds, at least one; an hour where nothing is told."""
+    try:
+        return max(float(told), 1.0) if isinstance(told, int | float | str) else _TOKEN_SECONDS
+    except ValueError:
+        return _TOKEN_SECONDS
 
 
 def field_of(integration: Integration) -> str:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urljoin, urlsplit
 
 import orjson
 
@@ -31,8 +31,11 @@ REQUESTS_PER_HOUR: Final = 1000  # of one credential on /2.0/repositories
 ANONYMOUS_REQUESTS_PER_HOUR: Final = 60
 PAGE_LENGTH: Final = 50  # more is a 400, whatever the documentation says
 MOST_PAGES: Final = 2000
+MOST_REDIRECTS: Final = 5
+LARGEST_ANSWER: Final = 32 * 1024 * 1024  # fifty pull requests with all their fields
 _FIRST_BLOCK_SECONDS: Final = 30.0
 _LONGEST_BLOCK_SECONDS: Final = 900.0
+_PORTS: Final = {"https": 443, "http": 80}
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,19 @@ class BitbucketClient:
 
     async def get(self, url: str) -> dict[str, Any]:
         """A JSON object. Raises `RemoteError`s only."""
-        return _as_object(await self.send("GET", url))
+        return parse_object(await self.send("GET", url))
+
+    async def follow(self, method: str, url: str, body: Mapping[str, object] | None = None) -> Response:
+        """As `send`, and after redirects within this API, by which a renamed repository answers."""
+        for _ in range(MOST_REDIRECTS):
+            try:
+                return await self.send(method, url, body)
+            except RemoteMoved as moved:
+                target = self._redirected(url, moved)
+                if target is None:
+                    raise
+                url = target
+        return await self.send(method, url, body)
 
     async def send(self, method: str, url: str, body: Mapping[str, object] | None = None) -> Response:
         """An answer of 2xx; a token that is refused is renewed once."""
@@ -70,27 +85,33 @@ class BitbucketClient:
         await self._check(response, url)
         return response
 
-    async def pages(self, url: str) -> AsyncIterator[tuple[list[dict[str, Any]], dict[str, Any]]]:
-        """The values of each page with the page itself. `next` is opaque, and must stay at this API."""
+    async def pages(
+        self, url: str, *, follows: bool = False
+    ) -> AsyncIterator[tuple[list[dict[str, Any]], dict[str, Any]]]:
+        """The values of each page with the page itself. `next` is opaque, and must stay at this API.
+
+        `follows` says whether redirects are followed.
+        """
+        ask = self.follow if follows else self.send
         seen: set[str] = set()
         following: str | None = url
         while following is not None:
             if following in seen or len(seen) >= MOST_PAGES:
                 raise RemoteBroken("Bitbucket's pages do not come to an end.")
             seen.add(following)
-            page = await self.get(following)
+            page = parse_object(await ask("GET", following))
             yield _values(page), page
             following = self._next(page)
 
     def _next(self, page: dict[str, Any]) -> str | None:
         following = page.get("next")
-        if following is None:
+        if following is None or following == "":
             return None
         if not isinstance(following, str) or not self.is_ours(following):
             raise RemoteBroken("Bitbucket's next page is at another address; the token is not sent there.")
         return following
 
-    def redirected(self, url: str, moved: RemoteMoved) -> str | None:
+    def _redirected(self, url: str, moved: RemoteMoved) -> str | None:
         """Where a redirect of `url` leads, when that is another address of this API."""
         try:
             target = urljoin(url, moved.location or "")
@@ -102,7 +123,7 @@ class BitbucketClient:
         """Whether a URL is below the API that these credentials are for."""
         try:
             given, root = urlsplit(url), urlsplit(self.api)
-            same = (given.scheme, given.hostname, given.port) == (root.scheme, root.hostname, root.port)
+            same = _endpoint(given) == _endpoint(root)
         except ValueError:
             return False
         return same and given.username is None and given.path.startswith(root.path.rstrip("/") + "/")
@@ -117,7 +138,8 @@ class BitbucketClient:
             headers["authorization"] = f"Bearer {token.reveal()}"
         if body is not None:
             headers["content-type"] = "application/json"
-        return await self._tools.http.send(Request(method, url, headers, None if body is None else orjson.dumps(body)))
+        content = None if body is None else orjson.dumps(body)
+        return await self._tools.http.send(Request(method, url, headers, content, max_bytes=LARGEST_ANSWER))
 
     async def _check(self, response: Response, url: str) -> None:
         if response.status == 429:  # noqa: PLR2004
@@ -143,6 +165,11 @@ class BitbucketClient:
     @property
     def _pause_key(self) -> str:
         return f"bitbucket pause {self.auth.identity}"
+
+
+def _endpoint(parts: SplitResult) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port. Raises `ValueError` for a port that is none."""
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
 def _retry_after(response: Response) -> float | None:
@@ -176,7 +203,11 @@ def _message(response: Response) -> str:
     return ""
 
 
-def _as_object(response: Response) -> dict[str, Any]:
+def parse_object(response: Response) -> dict[str, Any]:
+    """The JSON object of an answer; Bitbucket in maintenance shows a page to everybody who asks."""
+    kind = response.headers.get("content-type", "").partition(";")[0].strip()
+    if "json" not in kind:
+        raise RemoteBroken(f"Bitbucket answered with {kind[:80] or 'something unnamed'} where data was expected.")
     document = response.json()
     if not isinstance(document, dict):
         raise RemoteBroken("Bitbucket answered with something other than an object.")

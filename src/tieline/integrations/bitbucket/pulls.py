@@ -35,14 +35,15 @@ def parse_pull(document: dict[str, Any], repository: str) -> PullRequest:
     Source repository, branch and commit are null once the fork or the branch is gone; `head` is abbreviated to 12
     characters. Raises `RemoteBroken` for what is no pull request.
     """
-    number, state = document.get("id"), _STATES.get(str(document.get("state")))
-    if not isinstance(number, int) or isinstance(number, bool) or state is None:
+    number, state = document.get("id"), document.get("state")
+    if not isinstance(number, int) or isinstance(number, bool) or not isinstance(state, str) or not state:
         raise RemoteBroken("Bitbucket answered with something other than a pull request.")
     source, destination = _side(document.get("source")), _side(document.get("destination"))
     return PullRequest(
         number=number,
         title=str(document.get("title") or ""),
-        state=state,
+        # A state that is new to us is no end: what is open stays, and what ended is named so.
+        state=_STATES.get(state, "open"),
         source_branch=source.branch,
         source_repository=source.full_name,
         target_branch=destination.branch,

@@ -1,5 +1,6 @@
 """What a Bitbucket integration can do: source, hooks, build statuses."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -8,7 +9,6 @@ from tieline.core.documents import Integration
 from tieline.core.errors import (
     CredentialsRefused,
     RemoteBroken,
-    RemoteMoved,
     RemoteNotFound,
     RemoteRejected,
 )
@@ -23,7 +23,7 @@ from tieline.core.remote import (
     RemoteRepository,
 )
 from tieline.core.secret import Secret
-from tieline.integrations.bitbucket.client import PAGE_LENGTH, BitbucketClient
+from tieline.integrations.bitbucket.client import PAGE_LENGTH, BitbucketClient, parse_object
 from tieline.integrations.bitbucket.hook import CORE_EVENTS, EVENTS
 from tieline.integrations.bitbucket.pulls import PULL_FIELDS, parse_pull
 
@@ -47,22 +47,37 @@ class BitbucketSource:
 
     def __init__(self, integration: Integration, toolbox: Toolbox) -> None:
         self._client = BitbucketClient(integration, toolbox)
+        self._remote_id = integration.remote_id
         self._cache = toolbox.cache
         self._origins = f"bitbucket origins {self._client.auth.identity}"
 
     async def repository(self) -> RemoteRepository:
-        """One request, two when it was renamed."""
-        address = self._client.url()
+        """One request; more when it was renamed. By its id it is found under whatever name."""
         try:
-            document = await self._client.get(address)
-        except RemoteMoved as moved:
-            target = self._client.redirected(address, moved)
-            if target is None:
+            found = await self._read(self._client.repository)
+        except RemoteNotFound:
+            known = await self._find_by_id()
+            if known is None:
                 raise
-            document = await self._client.get(target)
-        repository = _parse_repository(document)
-        self._note_origin(repository.clone_url)
-        return repository
+            return known
+        if self._remote_id in (None, found.id):
+            return found
+        return await self._find_by_id() or found
+
+    async def _read(self, name: str) -> RemoteRepository:
+        document = parse_object(await self._client.follow("GET", self._client.url(repository=name)))
+        return _parse_repository(document, self._clone_url(document))
+
+    async def _find_by_id(self) -> RemoteRepository | None:
+        """The repository that was followed until now; its id takes the place of the name in addresses."""
+        if self._remote_id is None:
+            return None
+        workspace = self._client.repository.partition("/")[0]
+        try:
+            found = await self._read(f"{workspace}/{self._remote_id}")
+        except RemoteNotFound:
+            return None
+        return found if found.id == self._remote_id else None
 
     async def pulls(self, max_pages: int | None) -> PullListing:
         """Every open pull request, oldest first: the order of `updated_on`, the default, shifts between pages."""
@@ -73,7 +88,7 @@ class BitbucketSource:
             found |= {pull.number: pull for pull in map(self._parse, values)}
             walked += 1
             announced = page["size"] if isinstance(page.get("size"), int) else 0
-            more = page.get("next") is not None
+            more = bool(page.get("next"))
             if max_pages is not None and walked >= max_pages:
                 break
         # A list that is shorter than it says it is proves nothing about what is missing from it.
@@ -91,9 +106,8 @@ class BitbucketSource:
         """Where the fork is cloned from."""
         if pull.source_repository is None:
             raise RemoteNotFound(f"The fork of pull request {pull.number} is gone.")
-        return self._note_origin(
-            _clone_url(await self._client.get(self._client.url(repository=pull.source_repository)))
-        )
+        address = self._client.url(repository=pull.source_repository)
+        return self._clone_url(parse_object(await self._client.follow("GET", address)))
 
     async def git_credentials(self, *, renew: bool = False) -> GitCredentials | None:
         """The access token, as the password of `x-token-auth`; a public repository needs none."""
@@ -109,12 +123,14 @@ class BitbucketSource:
         prefixes = [_origin(url) for url in (self._client.api, self._client.oauth)]
         return tuple(dict.fromkeys([*prefixes, *self._cache.get(self._origins, ())]))
 
-    def _note_origin(self, clone_url: str) -> str:
+    def _clone_url(self, document: dict[str, Any]) -> str:
+        """Where a repository is cloned from. Without a link it is where all repositories of this host are."""
+        address = _clone_link(document) or f"{_origin(self._client.oauth)}{document.get('full_name')}.git"
         known = {(parts.scheme, parts.hostname) for parts in map(urlsplit, (self._client.api, self._client.oauth))}
-        parts = urlsplit(clone_url)
+        parts = urlsplit(address)
         if (parts.scheme, parts.hostname) in known:
-            self._cache.setdefault(self._origins, {})[_origin(clone_url)] = None
-        return clone_url
+            self._cache.setdefault(self._origins, {})[_origin(address)] = None
+        return address
 
     def _parse(self, document: dict[str, Any]) -> PullRequest:
         return parse_pull(document, self._client.repository)
@@ -159,7 +175,7 @@ class BitbucketHooks:
     async def _delete(self, identifier: str) -> bool:
         """Whether there was something to delete."""
         try:
-            await self._client.send("DELETE", self._client.url("hooks", identifier))
+            await self._client.follow("DELETE", self._client.url("hooks", identifier))
         except RemoteNotFound:
             return False
         return True
@@ -167,7 +183,7 @@ class BitbucketHooks:
     async def _find(self, url: str, known_id: str | None) -> dict[str, Any] | None:
         if known_id is not None:
             try:
-                return await self._client.get(self._client.url("hooks", known_id))
+                return parse_object(await self._client.follow("GET", self._client.url("hooks", known_id)))
             except RemoteNotFound:
                 known_id = None
         async for each in self._listed():
@@ -177,7 +193,7 @@ class BitbucketHooks:
 
     async def _listed(self) -> AsyncIterator[dict[str, Any]]:
         query = {"pagelen": str(PAGE_LENGTH)}
-        async for values, _ in self._client.pages(self._client.url("hooks", query=query)):
+        async for values, _ in self._client.pages(self._client.url("hooks", query=query), follows=True):
             for each in values:
                 _parse_hook(each)
                 yield each
@@ -185,15 +201,12 @@ class BitbucketHooks:
     async def _write(self, method: str, address: str, url: str) -> dict[str, Any]:
         """Events that this Bitbucket does not know are a 400; those we cannot do without are known to all."""
         try:
-            response = await self._client.send(method, address, self._body(url, EVENTS))
+            response = await self._client.follow(method, address, self._body(url, EVENTS))
         except RemoteRejected as error:
             if error.status != 400:  # noqa: PLR2004
                 raise
-            response = await self._client.send(method, address, self._body(url, CORE_EVENTS))
-        document = response.json()
-        if not isinstance(document, dict):
-            raise RemoteBroken("Bitbucket answered with something other than a webhook.")
-        return document
+            response = await self._client.follow(method, address, self._body(url, CORE_EVENTS))
+        return parse_object(response)
 
     def _body(self, url: str, events: tuple[str, ...]) -> dict[str, object]:
         return {
@@ -225,11 +238,11 @@ class BitbucketStatuses:
             body["refname"] = status.refname
         path = ("commit", status.commit, "statuses", "build")
         try:
-            await self._client.send("POST", self._client.url(*path), body)
+            await self._client.follow("POST", self._client.url(*path), body)
         except RemoteNotFound:
             if status.fork is None:
                 raise
-            await self._client.send("POST", self._client.url(*path, repository=status.fork), body)
+            await self._client.follow("POST", self._client.url(*path, repository=status.fork), body)
 
 
 def _origin(url: str) -> str:
@@ -238,7 +251,7 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
 
 
-def _parse_repository(document: dict[str, Any]) -> RemoteRepository:
+def _parse_repository(document: dict[str, Any], clone_url: str) -> RemoteRepository:
     identifier, full_name = document.get("uuid"), document.get("full_name")
     if not isinstance(identifier, str) or not isinstance(full_name, str):
         raise RemoteBroken("Bitbucket answered with something other than a repository.")
@@ -246,23 +259,23 @@ def _parse_repository(document: dict[str, Any]) -> RemoteRepository:
     branch = main.get("name") if isinstance(main, dict) else None
     if branch is not None and not isinstance(branch, str):
         raise RemoteBroken("Bitbucket answered with a main branch without a name.")
-    return RemoteRepository(identifier, full_name, _clone_url(document), default_branch=branch)
+    return RemoteRepository(identifier, full_name, clone_url, default_branch=branch)
 
 
-def _clone_url(document: dict[str, Any]) -> str:
+def _clone_link(document: dict[str, Any]) -> str | None:
     links = document.get("links")
     listed = links.get("clone") if isinstance(links, dict) else None
     for each in listed if isinstance(listed, list) else ():
-        if isinstance(each, dict) and each.get("name") in ("https", "http") and _is_address(each.get("href")):
-            return str(each["href"])
+        if isinstance(each, dict) and each.get("name") in ("https", "http"):
+            return _address(each.get("href"))
+    return None
+
+
+def _address(value: Any) -> str:
+    with contextlib.suppress(ValueError):
+        if isinstance(value, str) and urlsplit(value).hostname is not None:
+            return value
     raise RemoteBroken("Bitbucket names no address to clone the repository from over HTTPS.")
-
-
-def _is_address(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and urlsplit(value).hostname is not None
-    except ValueError:
-        return False
 
 
 def _parse_hook(document: dict[str, Any]) -> RegisteredHook:

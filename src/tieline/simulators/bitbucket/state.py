@@ -129,6 +129,11 @@ class Host:
     tokens: dict[str, Token] = field(default_factory=dict)
 
     def find(self, full_name: str) -> Repository | None:
+        """By name, or by workspace and uuid."""
+        workspace, _, slug = full_name.casefold().partition("/")
+        if slug.startswith("{"):
+            every = self.repositories.values()
+            return next((each for each in every if (each.workspace.casefold(), each.uuid) == (workspace, slug)), None)
         return self.repositories.get(full_name.casefold())
 
     def add(self, repository: Repository) -> None:
