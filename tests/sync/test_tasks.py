@@ -46,14 +46,13 @@ async def receive(room: Room, *bodies: object, signed: bool = True) -> list[str]
 
 async def test_hooks_become_one_fetch_of_what_they_hint_at(room: Room) -> None:
     outcomes = await receive(
-        room, {"event": "push"}, {"event": "pull", "number": 3}, {"event": "star"}, {"event": "pull", "number": 4}, []
+        room, {"event": "push"}, {"event": "pull", "number": 3}, {"event": "star"}, {"event": "pull", "number": 4}
     )
     assert outcomes == [
         "Read: push",
         "Read: pull",
         "Ignored: star changes nothing",
         "Read: pull",
-        "Not understood: This is no hook of a forge.",
     ]
     (fetch,) = await pending(room)
     assert fetch_scope(fetch.parameters) == Scope(frozenset({3, 4}), repository=False)
@@ -61,8 +60,14 @@ async def test_hooks_become_one_fetch_of_what_they_hint_at(room: Room) -> None:
 
 
 async def test_hooks_that_mean_nothing_ask_for_nothing(room: Room) -> None:
-    await receive(room, {"event": "star"}, "what")
+    await receive(room, {"event": "star"})
     assert await pending(room) == []
+
+
+async def test_a_hook_that_nobody_understands_asks_to_look(room: Room) -> None:
+    assert await receive(room, "what") == ["Not understood, so everything is looked at: This is no hook of a forge."]
+    (fetch,) = await pending(room)
+    assert fetch_scope(fetch.parameters) == Scope()
 
 
 async def test_an_unsigned_hook_only_asks_to_look(room: Room) -> None:

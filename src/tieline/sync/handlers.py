@@ -217,7 +217,8 @@ class SourceWork:
         try:
             event = hook_format.parse(hook.headers, hook.body)
         except Invalid as error:
-            return None, f"Not understood: {error}"
+            # It is from the host all the same, and says that something happened.
+            return Scope(), f"Not understood, so everything is looked at: {error}"
         if isinstance(event, Ignored):
             return None, f"Ignored: {event.reason}"
         return _scope_of(integration, event), f"Read: {event.name}"
