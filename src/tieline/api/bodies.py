@@ -7,12 +7,12 @@ from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 from fastapi import Depends
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
 from tieline.api.plain import read_capped
 from tieline.core.documents import JSON
 from tieline.core.errors import Invalid
+from tieline.integrations.fields import describe_error
 
 LIMIT: Final = 1024 * 1024
 DEEPEST: Final = 32
@@ -151,20 +151,4 @@ def parse(model: type[M], body: Mapping[str, Any]) -> M:
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        raise Invalid(explain(error)) from error
-
-
-def explain(error: ValidationError) -> dict[str, str]:
-    """A validation error as dotted field -> sentence."""
-    return {_where(each): _sentence(each) for each in error.errors(include_url=False)}
-
-
-def _where(error: ErrorDetails) -> str:
-    return _printable(".".join(str(part) for part in error["loc"])) or _WHOLE
-
-
-def _sentence(error: ErrorDetails) -> str:
-    if error["type"] == "missing":
-        return "This field is required."
-    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
-    return f"This {message}." if message.startswith("should") else f"{message}."
+        raise Invalid(dict(describe_error(model, each, body) for each in error.errors())) from None
