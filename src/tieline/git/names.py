@@ -1,11 +1,13 @@
 """Which branch names can be mirrored. Pure."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 # A component becomes a file name: 255 bytes, of which git's lock file takes ".lock".
 LONGEST_COMPONENT: Final = 250
 LONGEST_NAME: Final = 1000
+_REMEMBERED: Final = 50_000
 _FORBIDDEN: Final = re.compile(rb"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
 
 
@@ -16,6 +18,7 @@ def is_legal(name: bytes) -> bool:
     return not any(part.startswith(b".") or part.endswith(b".lock") for part in name.split(b"/"))
 
 
+@lru_cache(_REMEMBERED)
 def branch_name(name: bytes) -> str | None:
     """The name as text; None when it cannot be mirrored: illegal, not UTF-8, or too long for a file."""
     if not is_legal(name) or len(name) > LONGEST_NAME:
