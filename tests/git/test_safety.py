@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.git.conftest import Host
+from tests.git.conftest import LOOPBACK, Host
 from tests.git.http_backend import GitHandler, answering, git_server
 from tieline.core.errors import (
     CredentialsRefused,
@@ -28,9 +29,12 @@ from tieline.core.errors import (
 from tieline.core.remote import GitCredentials
 from tieline.core.secret import Secret
 from tieline.git.command import Command, environment_of, run
-from tieline.git.mirror import Mirror
+from tieline.git.failures import explain
+from tieline.git.mirror import Mirror, Repositories
 from tieline.git.storage import locked
 from tieline.git.version import check_version, git_version
+from tieline.net.client import GuardedClient
+from tieline.net.resolve import resolve_pinned
 
 PASSWORD = "pa55word-in-no-argv"
 CREDENTIALS = GitCredentials("x-token-auth", Secret(PASSWORD))
@@ -87,6 +91,50 @@ async def test_credentials_are_in_no_command_line_and_no_file(host: Host, mirror
         if path.is_file():
             assert PASSWORD.encode() not in path.read_bytes()
             assert BASIC.encode() not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("subcommand", "complaint", "reason"),
+    [
+        (
+            "fetch",
+            "fatal: write error: No space left on device\nfatal: fetch-pack: invalid index-pack output",
+            "No space left on device",
+        ),
+        (
+            "fetch",
+            "fatal: unable to write loose object file: No space left on device\nfatal: unpack-objects failed",
+            "No space left on device",
+        ),
+        (
+            "fetch",
+            "error: unable to create temporary file: Read-only file system\nfatal: failed to write object",
+            "Read-only file system",
+        ),
+        (
+            "update-ref",
+            "fatal: cannot lock ref 'refs/heads/x': Unable to create '/data/refs/heads/x.lock': Permission denied",
+            "Permission denied",
+        ),
+    ],
+)
+def test_a_disk_that_fails_is_the_operator_s_to_look_at(subcommand: str, complaint: str, reason: str) -> None:
+    error = explain(subcommand, 128, complaint)
+    assert isinstance(error, Unavailable)
+    assert f"cannot store the repository: {reason}. Its operator" in str(error)
+    assert "/data/" not in str(error)
+
+
+def test_what_the_host_says_of_its_own_disk_is_the_host_s_trouble() -> None:
+    said = "remote: fatal: write error: No space left on device\nfatal: early EOF"
+    assert isinstance(explain("fetch", 128, said), RemoteBroken)
+
+
+async def test_a_data_folder_that_is_none_is_told(host: Host, http: GuardedClient, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    mirror = Repositories(tmp_path / "file", partial(resolve_pinned, LOOPBACK), http).open("abc234")
+    with pytest.raises(Unavailable, match=r"cannot store the repository: (Not a directory|File exists)"):
+        await mirror.fetch(host.remote(), "int", {"main": host.repository.commit("main")})
 
 
 async def test_a_redirect_is_not_followed_and_gets_no_header(host: Host, mirror: Mirror, tmp_path: Path) -> None:

@@ -148,6 +148,18 @@ async def test_a_limit_is_honoured(room: Room) -> None:
     assert (await room.integration()).next_reconcile_at == until
 
 
+async def test_a_disk_that_fails_is_a_failure_that_is_told_and_heals(room: Room) -> None:
+    folder = room.mirror.path.parent
+    folder.touch()
+    outcome, log = await room.fetch()
+    assert outcome.result == "failure"
+    assert log[-1].startswith("This server cannot store the repository: ")
+    assert (await room.integration()).last_error == log[-1]
+    folder.unlink()
+    outcome, _ = await room.fetch()
+    assert (outcome.result, sorted(await room.environments())) == ("success", ["feature-a", "main"])
+
+
 async def test_refused_git_credentials_are_renewed_once(room: Room) -> None:
     await room.fetch()
     room.forge.server.credentials = "Basic eC10b2tlbi1hdXRoOnRva2VuLTE="  # x-token-auth:token-1

@@ -14,6 +14,7 @@ from tieline.core.errors import (
     RemoteMoved,
     RemoteNotFound,
     TielineError,
+    Unavailable,
     Unreachable,
 )
 
@@ -26,6 +27,12 @@ _NOT_FOUND: Final = re.compile(
     r"repository '[^']*' not found|[Rr]epository not found|couldn't find remote ref|Remote branch .* not found"
 )
 _NOT_OURS: Final = re.compile(r"not our ref|unadvertised object|did not send all necessary objects")
+# What this machine lacks, in the words of the C library.
+_TROUBLE_HERE: Final = re.compile(
+    r"^(?!remote:).*(No space left on device|Disk quota exceeded|Read-only file system|Permission denied|"
+    r"Input/output error|Too many open files|Cannot allocate memory|Not a directory)",
+    re.MULTILINE,
+)
 _UNREACHABLE: Final = re.compile(
     r"Could not resolve|[Cc]ouldn't connect|Failed to connect|Connection (?:refused|reset|timed out)|timed out|"
     r"Operation too slow|SSL|TLS|certificate|gnutls|Empty reply|Recv failure|Send failure|unable to access"
@@ -40,6 +47,8 @@ _BROKEN: Final = re.compile(
 def explain(subcommand: str, status: int, complaint: str) -> TielineError:
     """The error that a failed run amounts to. `complaint` is git's stderr, already redacted."""
     said = _in_short(complaint)
+    if (match := _TROUBLE_HERE.search(complaint)) is not None:
+        return storage_trouble(match[1])
     if (match := _STATUS.search(complaint)) is not None:
         return error_of_status(int(match[1]), said)
     if _UNAUTHENTICATED.search(complaint):
@@ -51,6 +60,14 @@ def explain(subcommand: str, status: int, complaint: str) -> TielineError:
     if _BROKEN.search(complaint):
         return RemoteBroken(f"The Git host's answer cannot be used: {said}")
     return GitFailed(f"git {subcommand} ended with status {status}: {said or 'it gave no reason'}")
+
+
+def storage_trouble(reason: str | None) -> Unavailable:
+    """The error for a disk of ours that does not do what it should; paths are the operator's business."""
+    return Unavailable(
+        f"This server cannot store the repository: {reason or 'the disk failed'}. Its operator has to look at the data "
+        "folder: its permissions, and the space that is left."
+    )
 
 
 def is_vanished_object(error: TielineError) -> bool:

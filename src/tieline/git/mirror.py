@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tieline.core.documents import Commit
-from tieline.core.errors import Conflict, GitFailed, NotFound, RemoteBroken, RemoteNotFound
+from tieline.core.errors import Conflict, GitFailed, NotFound, RemoteBroken, RemoteNotFound, Unavailable
 from tieline.core.http import HTTPClient
 from tieline.git.advertisement import RemoteRefs
 from tieline.git.command import Command, run, run_for_status
@@ -258,10 +258,12 @@ class Mirror:
             return
         arguments = ("update-ref", "--no-deref", "--stdin", "-z")
         status, _, complaint = await self._status(Command(arguments, stdin=render_transactions(updates), lock=lock))
-        if "cannot lock ref" in complaint:
+        if status == 0:
+            return
+        error = explain("update-ref", status, complaint)
+        if "cannot lock ref" in complaint and not isinstance(error, Unavailable):
             raise Conflict(f"A branch is not where it was expected, so nothing was moved: {complaint[:500]}")
-        if status != 0:
-            raise explain("update-ref", status, complaint)
+        raise error
 
     @asynccontextmanager
     async def _held(self) -> AsyncIterator[int]:

@@ -5,13 +5,14 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
 from tieline.core.errors import Unavailable
 from tieline.git.command import Command, run
+from tieline.git.failures import storage_trouble
 
 _CONFIG: Final = """\
 [core]
@@ -36,7 +37,21 @@ LOCK_SECONDS: Final = 1800.0
 
 async def create(path: Path) -> None:
     """Make an empty bare repository appear whole or not at all; one that is there is kept."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with storing():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await _create(path)
+
+
+@contextmanager
+def storing() -> Iterator[None]:
+    """Raises `Unavailable`, which a person can understand, where the disk fails."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_trouble(error.strerror) from error
+
+
+async def _create(path: Path) -> None:
     fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=path.parent))
     try:
         arguments = ("init", "--quiet", "--bare", "--template=", "--initial-branch=main", "--", str(fresh))
@@ -65,12 +80,14 @@ async def locked(path: Path, seconds: float = LOCK_SECONDS) -> AsyncIterator[int
     While git runs it holds the lock too, so a killed Tieline whose git still writes keeps others out. Whoever
     finds the mark of a holder that did not end well removes what it left behind. Raises `Unavailable`.
     """
-    descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with storing():
+        descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         await _acquire(descriptor, path, seconds)
-        if os.fstat(descriptor).st_size:
-            await asyncio.to_thread(remove_leftovers, path)
-        os.pwrite(descriptor, b"held\n", 0)
+        with storing():
+            if os.fstat(descriptor).st_size:
+                await asyncio.to_thread(remove_leftovers, path)
+            os.pwrite(descriptor, b"held\n", 0)
         yield descriptor
         os.ftruncate(descriptor, 0)
     finally:

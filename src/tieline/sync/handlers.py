@@ -20,6 +20,7 @@ from tieline.core.errors import (
     RemoteError,
     RemoteNotFound,
     RemoteRejected,
+    Unavailable,
 )
 from tieline.core.kinds import integration_actor, integration_key
 from tieline.core.ports import ActivityHandler, Log, Outcome
@@ -35,8 +36,8 @@ FIRST_RETRY: Final = timedelta(seconds=30)
 HOOK_CHECK_EVERY: Final = timedelta(hours=1)
 HOOK_REMOVAL_EVERY: Final = timedelta(seconds=30)
 HOOK_REMOVAL_FOR: Final = timedelta(hours=1)
-# The host cannot be read now, for a reason that a person is told.
-Faults: Final = (RemoteError, Conflict, GitFailed)
+# The host cannot be followed now, for a reason that a person is told.
+Faults: Final = (RemoteError, Conflict, GitFailed, Unavailable)
 # Asking the host again to remove its hook would change nothing.
 _Hopeless: Final = (CredentialsRefused, RemoteNotFound, RemoteRejected, EgressRefused)
 
