@@ -9,6 +9,7 @@ from tests.api.conftest import PUBLIC_URL, Client, Instance, in_shared_loop
 from tieline.core.clock import now
 from tieline.core.documents import Deployment, Environment
 from tieline.core.ids import machine_name
+from tieline.core.ports import Outcome
 from tieline.store import activities, environments
 
 
@@ -113,6 +114,22 @@ async def test_an_active_environment_can_be_deactivated_synchronised_and_redeplo
     assert kinds == ["environment.synchronize", "environment.redeploy", "environment.deactivate"]
     assert (await client.get(f"{path}/feature"))["is_dirty"] is True
     assert (await client("DELETE", f"{path}/feature")).status == 400
+
+
+async def test_an_environment_tells_of_a_deployment_that_failed(client: Client, path: str, instance: Instance) -> None:
+    before = (await client.get(f"{path}/main"))["deployment_state"]
+    assert before["last_deployment_successful"] is True
+    answer = await client.post(f"{path}/main/redeploy")
+    async with instance.services.db.transaction() as conn:
+        begun = await activities.begin(conn, answer["_embedded"]["activities"][0]["id"])
+        assert begun is not None
+        assert await activities.finish(conn, begun, Outcome("failure", failure_reason="shell"))
+    state = (await client.get(f"{path}/main"))["deployment_state"]
+    assert (state["last_deployment_successful"], state["last_deployment_failure_reason"]) == (False, "shell")
+    assert state["last_deployment_at"] > before["last_deployment_at"]
+    listed = {each["id"]: each for each in await client.get(path)}
+    assert listed["main"]["deployment_state"] == state
+    assert listed["feature"]["deployment_state"] is None
 
 
 async def test_deleting_cancels_what_waits(client: Client, path: str, project: str) -> None:

@@ -57,8 +57,8 @@ class Writer:
         links = {"self": self._self(_path(project_id, "settings"))}
         return {**wire.render_project_settings(), "_links": links}
 
-    def environment(self, environment: Environment, project: Project, *, is_admin: bool) -> JSON:
-        """An environment; admins get the operations that are allowed now."""
+    def environment(self, environment: Environment, project: Project, last: Activity | None, *, is_admin: bool) -> JSON:
+        """An environment, with how its `last` deployment went; admins get the operations that are allowed now."""
         path = _path(project.id, "environments", environment.id)
         links = {"self": self._self(path)}
         if is_admin:
@@ -66,7 +66,7 @@ class Writer:
             links |= {each: _link(path) for each in _own_operations(environment)}
         if environment.status == "active" and environment.deployment and environment.deployment.urls:
             links["public-url"] = _link(environment.deployment.urls[0])
-        return {**wire.render_environment(environment, project), "_links": links}
+        return {**wire.render_environment(environment, project, last), "_links": links}
 
     def environment_settings(self, project_id: str, environment_id: str) -> JSON:
         """The settings that the vendor's command line asks for."""

@@ -15,7 +15,7 @@ from tieline.api.outputs import Accepted, EnvironmentDocument, EnvironmentSettin
 from tieline.api.responses import accepted, tagged
 from tieline.api.rooms import CONFLICT, InRooms, Rooms, body_of
 from tieline.core import kinds
-from tieline.core.documents import Actor, Environment, NewActivity, Project
+from tieline.core.documents import JSON, Activity, Actor, Environment, NewActivity, Project
 from tieline.core.errors import Conflict, Invalid, NotFound
 from tieline.store import activities, environments, projects
 from tieline.store.database import Connection
@@ -44,8 +44,9 @@ async def list_environments(request: Request, access: Viewer, rooms: InRooms) ->
     async with rooms.services.db.connection() as conn:
         project = await projects.get(conn, access.project_id)
         found = await environments.load_all(conn, access.project_id)
+        last = await _last_deployments(conn, found)
     write = rooms.writer.environment
-    return tagged(request, [write(each, project, is_admin=access.is_admin) for each in found])
+    return tagged(request, [write(each, project, last.get(each.id), is_admin=access.is_admin) for each in found])
 
 
 @router.get(_ONE, response_model=EnvironmentDocument)
@@ -54,7 +55,19 @@ async def get_environment(request: Request, access: Viewer, rooms: InRooms, envi
     async with rooms.services.db.connection() as conn:
         project = await projects.get(conn, access.project_id)
         found = await load_environment(conn, access.project_id, environment_id)
-    return tagged(request, rooms.writer.environment(found, project, is_admin=access.is_admin))
+        document = await _render(conn, rooms, access, project, found)
+    return tagged(request, document)
+
+
+async def _render(conn: Connection, rooms: Rooms, access: Access, project: Project, environment: Environment) -> JSON:
+    last = await _last_deployments(conn, [environment])
+    return rooms.writer.environment(environment, project, last.get(environment.id), is_admin=access.is_admin)
+
+
+async def _last_deployments(conn: Connection, found: list[Environment]) -> dict[str, Activity]:
+    """How those that run were deployed last."""
+    active = [each.id for each in found if each.status == "active"]
+    return await activities.last_deployments(conn, found[0].project_id, active) if active else {}
 
 
 @router.get(_ONE + "/settings", response_model=EnvironmentSettings)
@@ -80,7 +93,8 @@ async def patch_environment(access: Admin, rooms: InRooms, environment_id: str, 
         for name in changes.keys() & _RECORDED.keys():
             record = kinds.environment_updated(_RECORDED[name], project, changed, access.caller.actor)
             await activities.create(conn, record)
-    return accepted(rooms.writer.environment(changed, project, is_admin=True))
+        document = await _render(conn, rooms, access, project, changed)
+    return accepted(document)
 
 
 def plan_changes(present: Environment, given: EnvironmentPatch, others: list[Environment]) -> dict[str, Any]:
@@ -185,10 +199,8 @@ async def delete_environment(access: Admin, rooms: InRooms, environment_id: str)
                 await activities.request_cancel(conn, waiting)
         activity = await activities.create(conn, kinds.delete(project, present, access.caller.actor))
         changed = await load_environment(conn, project.id, present.id)
-    write = rooms.writer
-    return accepted(
-        write.environment(changed, project, is_admin=True), [write.activity(activity, is_admin=access.is_admin)]
-    )
+        document = await _render(conn, rooms, access, project, changed)
+    return accepted(document, [rooms.writer.activity(activity, is_admin=access.is_admin)])
 
 
 def _undeletable(environment: Environment) -> str:
@@ -223,10 +235,8 @@ async def _operate(
         await prepare(conn, present)
         activity = await activities.create(conn, new)
         changed = await load_environment(conn, project.id, present.id)
-    write = rooms.writer
-    return accepted(
-        write.environment(changed, project, is_admin=True), [write.activity(activity, is_admin=access.is_admin)]
-    )
+        document = await _render(conn, rooms, access, project, changed)
+    return accepted(document, [rooms.writer.activity(activity, is_admin=access.is_admin)])
 
 
 def _refusal(operation: str, environment: Environment) -> str:

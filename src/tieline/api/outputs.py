@@ -120,7 +120,7 @@ class Crons(Output):
 
 
 class DeploymentState(Output):
-    """The last deployment that succeeded."""
+    """How the last deployment went."""
 
     last_state_update_successful: bool
     last_deployment_successful: bool

@@ -42,8 +42,8 @@ def render_activity(activity: Activity, log_url: str) -> JSON:
     return document
 
 
-def render_environment(environment: Environment, project: Project) -> JSON:
-    """An environment of `project`."""
+def render_environment(environment: Environment, project: Project, last: Activity | None = None) -> JSON:
+    """An environment of `project`. `last` is the activity that deployed it last, or tried to, where that is known."""
     return {
         "id": environment.id,
         "created_at": iso(environment.created_at),
@@ -66,7 +66,7 @@ def render_environment(environment: Environment, project: Project) -> JSON:
         "enable_smtp": environment.enable_smtp,
         "restrict_robots": environment.restrict_robots,
         "edge_hostname": f"{environment.machine_name}-{project.id}.{project.region}",
-        "deployment_state": render_deployment_state(environment.deployment),
+        "deployment_state": render_deployment_state(environment.deployment, last),
         "sizing": None,
         "resources_overrides": {},
         "max_instance_count": None,
@@ -86,16 +86,24 @@ def render_environment(environment: Environment, project: Project) -> JSON:
     }
 
 
-def render_deployment_state(deployment: Deployment | None) -> JSON | None:
-    """The outcome of the last deployment that succeeded; None before there is one."""
-    if deployment is None:
+def render_deployment_state(deployment: Deployment | None, last: Activity | None = None) -> JSON | None:
+    """How the last deployment went; None before there was one.
+
+    `deployment` is the last that succeeded, `last` the activity of the last one that ended.
+    """
+    failure = last if last is not None and last.result == "failure" else None
+    if failure is not None:
+        at = failure.completed_at
+    elif deployment is not None:
+        at = deployment.deployed_at
+    else:
         return None
     return {
-        "last_state_update_successful": True,
-        "last_deployment_successful": True,
-        "last_deployment_failure_reason": None,
-        "last_deployment_commands": [],
-        "last_deployment_at": iso(deployment.deployed_at),
+        "last_state_update_successful": failure is None,
+        "last_deployment_successful": failure is None,
+        "last_deployment_failure_reason": failure.failure_reason if failure else None,
+        "last_deployment_commands": list(last.commands) if last else [],
+        "last_deployment_at": iso(at),
         "last_autoscale_up_at": None,
         "last_autoscale_down_at": None,
         "last_maintenance_at": None,

@@ -177,6 +177,13 @@ async def ever_began(conn: Connection, project_id: str, environment_id: str) -> 
     return await cursor.fetchone() is not None
 
 
+async def last_deployments(conn: Connection, project_id: str, environment_ids: Sequence[str]) -> dict[str, Activity]:
+    """By environment, the activity that deployed it last or failed to; cancelled ones do not count."""
+    cursor = await conn.execute(_LAST_DEPLOYMENTS, {"project": project_id, "ids": list(environment_ids)})
+    found = [from_row(row) for row in await cursor.fetchall()]
+    return {each.environment_id: each for each in found if each.environment_id}
+
+
 async def expire(conn: Connection, limit: int = 1000) -> int:
     """Remove final activities, with their logs, that are past their time; how many went."""
     cursor = await conn.execute(_EXPIRE, [limit])
@@ -302,6 +309,16 @@ _EVER_BEGAN: Final[LiteralString] = """
       and type in ('environment.push', 'environment.activate', 'environment.redeploy', 'environment.resume',
                    'environment.synchronize')
     limit 1
+"""
+
+_LAST_DEPLOYMENTS: Final[LiteralString] = """
+    select last.* from unnest(%(ids)s::text[]) as wanted (id)
+    cross join lateral (
+        select * from activity
+        where project_id = %(project)s and environment_id = wanted.id and state = 'complete'
+          and type in ('environment.push', 'environment.activate', 'environment.redeploy', 'environment.resume')
+        order by created_at desc limit 1
+    ) as last
 """
 
 _EXPIRE: Final[LiteralString] = """

@@ -67,6 +67,28 @@ def test_a_deployed_environment_says_when() -> None:
     assert (document["has_deployment"], document["is_dirty"]) == (True, True)
 
 
+def test_a_deployment_that_failed_is_told_of_until_one_succeeds() -> None:
+    moment = NOW.replace(hour=12)
+    failed = replace(
+        ACTIVITY,
+        state="complete",
+        result="failure",
+        failure_reason="shell",
+        completed_at=moment,
+        commands=({"app": "deployer", "type": "deploy", "exit_code": 3},),
+    )
+    first = render_environment(MAIN, PROJECT, failed)
+    assert (first["has_deployment"], first["deployment_state"]["last_deployment_successful"]) == (False, False)
+    deployed = replace(MAIN, deployment=Deployment(COMMIT, (), NOW))
+    state = render_environment(deployed, PROJECT, failed)["deployment_state"]
+    assert (state["last_deployment_successful"], state["last_deployment_failure_reason"]) == (False, "shell")
+    assert state["last_deployment_at"] == "2026-11-24T12:00:00.000123+00:00"
+    assert state["last_deployment_commands"] == [{"app": "deployer", "type": "deploy", "exit_code": 3}]
+    mended = render_environment(deployed, PROJECT, replace(failed, result="success", failure_reason=None, commands=()))
+    assert mended["deployment_state"]["last_deployment_successful"] is True
+    assert mended["deployment_state"]["last_deployment_at"] == "2026-11-24T10:00:00.000123+00:00"
+
+
 def test_a_project_has_every_key() -> None:
     document = render_project(replace(PROJECT, default_branch=None), "https://tieline.example:8420/")
     assert sorted(document) == sorted(PROJECT_KEYS.split())
