@@ -10,6 +10,7 @@ import pytest
 from tests.git.http_backend import git_server
 from tests.git.repository import HostedRepository
 from tests.sync.forge import NAME, Forge
+from tieline.core.clock import now
 from tieline.core.documents import Account, Activity, Environment, Integration, Project
 from tieline.core.kinds import integration_actor
 from tieline.core.ports import Outcome, Toolbox
@@ -143,6 +144,10 @@ class Follower:
             await conn.execute(
                 "update integration set prune_hold = jsonb_set(prune_hold, '{since}', to_jsonb(%s::text))", [since]
             )
+
+    async def let_interval_pass(self) -> None:
+        """As if all had been well at the last look, and that were five minutes ago."""
+        await self.set_state(reconciled_at=now() - timedelta(minutes=5))
 
     async def set_state(self, **columns: Any) -> None:
         async with self.database.transaction() as conn:

@@ -114,6 +114,7 @@ async def test_the_timer_asks_for_a_fetch_when_there_is_something_to_do(room: Ro
 
 async def test_the_timer_tells_of_a_failure_once(room: Room) -> None:
     await room.fetch()
+    await room.let_interval_pass()
     room.forge.fault = raising(Unreachable("no answer"))  # type: ignore[assignment]
     await room.work.probe(INTEGRATION)
     (fetch,) = await pending(room)
@@ -130,13 +131,53 @@ async def test_the_timer_tells_of_a_failure_once(room: Room) -> None:
     assert (await room.integration()).last_error is None
 
 
-async def test_the_timer_waits_when_the_host_asks_for_it(room: Room) -> None:
+@pytest.mark.parametrize(("minutes", "looks_after"), [(2, 2), (20, 5)])
+async def test_the_timer_waits_when_the_host_asks_for_it_and_looks_with_git_alone(
+    room: Room, minutes: int, looks_after: int
+) -> None:
     await room.fetch()
-    until = now() + timedelta(minutes=20)
-    room.forge.fault = raising(RateLimited("slow down", until))  # type: ignore[assignment]
+    await room.let_interval_pass()
+    error = RateLimited("slow down", now() + timedelta(minutes=minutes))
+    room.forge.fault = raising(error)  # type: ignore[assignment]
     await room.work.probe(INTEGRATION)
     found = await room.integration()
-    assert (found.next_reconcile_at, found.last_error, await pending(room)) == (until, None, [])
+    assert (found.last_error, await pending(room)) == (None, [])
+    assert found.next_reconcile_at is not None
+    assert found.next_reconcile_at - now() == pytest.approx(timedelta(minutes=looks_after), abs=timedelta(seconds=5))
+
+    room.forge.repository.commit("feature/b", "b")
+    await room.work.probe(INTEGRATION)
+    (fetch,) = await pending(room)
+    await room.run(fetch)
+    assert "feature-b" in await room.environments()
+
+
+async def test_what_a_hook_hinted_at_too_early_is_looked_at_again_and_nothing_else(room: Room) -> None:
+    room.forge.open_pull(7, "feature/a")
+    await room.fetch()
+    await room.hook(7)
+    room.forge.asked.clear()
+
+    await room.work.probe(INTEGRATION)
+
+    assert room.forge.asked == ["pull 7"]
+    assert await pending(room) == []
+    found = await room.integration()
+    assert found.reconciled_at is not None
+    assert found.next_reconcile_at == found.reconciled_at + timedelta(minutes=5), "the full look is not put off"
+
+    room.forge.change_pull(7, title="Late")
+    await room.work.probe(INTEGRATION)
+    (fetch,) = await pending(room)
+    assert fetch_scope(fetch.parameters) == Scope(frozenset({7}), repository=False)
+
+
+async def test_the_timer_looks_at_everything_when_the_interval_is_over(room: Room) -> None:
+    await room.fetch()
+    await room.let_interval_pass()
+    room.forge.asked.clear()
+    await room.work.probe(INTEGRATION)
+    assert room.forge.asked == ["repository", "pulls"]
 
 
 async def register(room: Room) -> tuple[str, list[str]]:

@@ -1,6 +1,8 @@
 """What a Git host tells us, and what we tell it, in words that fit every host."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Literal
 
 from tieline.core.secret import Secret
@@ -68,6 +70,11 @@ class Scope:
         """The smallest scope that covers both."""
         pulls = "all" if "all" in (self.pulls, other.pulls) else frozenset(self.pulls) | frozenset(other.pulls)
         return Scope(pulls=pulls, repository=self.repository or other.repository)  # type: ignore[arg-type]
+
+
+def merge_scopes(scopes: Sequence[Scope]) -> Scope:
+    """The smallest scope that covers all of them; there must be one."""
+    return reduce(Scope.merge, scopes)
 
 
 @dataclass(frozen=True)

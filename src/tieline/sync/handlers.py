@@ -9,37 +9,20 @@ import structlog
 
 from tieline.core.clock import now
 from tieline.core.documents import Activity, Integration
-from tieline.core.errors import (
-    Conflict,
-    CredentialsRefused,
-    EgressRefused,
-    GitFailed,
-    Invalid,
-    NotFound,
-    RateLimited,
-    RemoteError,
-    RemoteNotFound,
-    RemoteRejected,
-    Unavailable,
-)
-from tieline.core.kinds import integration_actor, integration_key
+from tieline.core.errors import GitFailed, Invalid, NotFound, RateLimited, RemoteError, Unavailable
+from tieline.core.kinds import integration_key
 from tieline.core.ports import ActivityHandler, Log, Outcome
-from tieline.core.remote import HookEvent, Ignored, Scope
-from tieline.store import activities, fetches, hooks, integrations, projects
+from tieline.core.remote import HookEvent, Ignored, Scope, merge_scopes
+from tieline.store import activities, hooks, integrations
 from tieline.store.database import Connection
 from tieline.store.hooks import Hook
-from tieline.sync.reconcile import Reconciler, Situation, Surroundings, next_full_look
+from tieline.sync.reconcile import FAULTS, Reconciler, Surroundings
+from tieline.sync.timer import Timer
+from tieline.sync.webhook import OwnWebhook
 
 log = structlog.get_logger()
 
 FIRST_RETRY: Final = timedelta(seconds=30)
-HOOK_CHECK_EVERY: Final = timedelta(hours=1)
-HOOK_REMOVAL_EVERY: Final = timedelta(seconds=30)
-HOOK_REMOVAL_FOR: Final = timedelta(hours=1)
-# The host cannot be followed now, for a reason that a person is told.
-Faults: Final = (RemoteError, Conflict, GitFailed, Unavailable)
-# Asking the host again to remove its hook would change nothing.
-_Hopeless: Final = (CredentialsRefused, RemoteNotFound, RemoteRejected, EgressRefused)
 
 
 @dataclass
@@ -50,6 +33,8 @@ class SourceWork:
 
     def __post_init__(self) -> None:
         self._reconciler = Reconciler(self.around)
+        self._webhook = OwnWebhook(self.around)
+        self._timer = Timer(self.around)
 
     def activity_handlers(self) -> Mapping[str, ActivityHandler]:
         """By activity type, as patterns."""
@@ -62,7 +47,7 @@ class SourceWork:
         except NotFound as error:
             await log.write(str(error))
             return Outcome()
-        except Faults as error:
+        except FAULTS as error:
             await log.write(str(error))
             await self._note_failure(activity.integration_id or "", error)
             return Outcome("failure", "error")
@@ -76,36 +61,14 @@ class SourceWork:
             await log.write(str(error))
             return Outcome()
         try:
-            changed = await self._ensure_hook(situation.integration)
+            changed = await self._webhook.ensure(situation.integration)
         except RemoteError as error:
             await log.write(f"The webhook could not be registered: {error}")
-            await log.write(self._by_hand(situation.integration))
+            await log.write(self._webhook.by_hand(situation.integration))
             return Outcome("failure", "error")
         url = self.around.hook_url(situation.integration)
         await log.write(f"{'Registered' if changed else 'Found'} the webhook {url}")
         return Outcome()
-
-    def _by_hand(self, integration: Integration) -> str:
-        events = self.around.registry[integration.type].hook_events
-        wanted = f"these events: {', '.join(events)}" if events else "all push and pull request events"
-        return (
-            f"Until then Tieline looks every {self.around.reconcile_seconds:.0f} seconds. To be told at once, add a "
-            f"webhook by hand in the settings of the repository: URL {self.around.hook_url(integration)}, {wanted}."
-        )
-
-    async def _ensure_hook(self, integration: Integration) -> bool:
-        """True when something was changed at the host. That it was tried is noted, whatever came of it."""
-        registrar = self.around.registry.hook_registrar(integration)
-        if registrar is None:
-            return False
-        state: dict[str, object] = {"hook_checked_at": now()}
-        try:
-            hook, changed = await registrar.ensure(self.around.hook_url(integration), integration.hook_id)
-            state |= {"hook_id": hook.id}
-        finally:
-            async with self.around.db.transaction() as conn:
-                await integrations.save_state(conn, integration.id, **state)
-        return changed
 
     async def _note_failure(self, integration_id: str, error: Exception) -> None:
         """Remember why, and look again soon the first time, at the regular pace from then on."""
@@ -118,74 +81,8 @@ class SourceWork:
             await integrations.save_state(conn, integration_id, last_error=str(error), next_reconcile_at=following)
 
     async def probe(self, integration_id: str) -> None:
-        """The timer: look at everything and change nothing. A fetch is asked for only when it would do something."""
-        try:
-            situation = await self._reconciler.situation(integration_id)
-        except NotFound:
-            return
-        if (
-            situation.integration.next_reconcile_at is None
-            or self.around.registry.source(situation.integration) is None
-        ):
-            return
-        if await self._postpone(situation):
-            return
-        await self._check_hook(situation.integration)
-        try:
-            observation = await self._reconciler.look(situation, Scope())
-        except RateLimited as error:
-            await self._save(integration_id, next_reconcile_at=error.until)
-        except Faults as error:
-            log.warning("probe_failed", integration=integration_id, error=str(error))
-            await self._report_fault(situation, error)
-        else:
-            planned = situation.plan(observation, confirmed=False)
-            if planned or observation.new_name is not None or situation.integration.remote_id is None:
-                await self._request_fetch(situation)
-            else:
-                refusal = planned.refusal
-                await self._save(integration_id, reconciled_at=now(), last_error=refusal.sentence if refusal else None)
-
-    async def _postpone(self, situation: Situation) -> bool:
-        """Set the next look, and say whether this one is not needed: a fetch waits or runs already."""
-        integration = situation.integration
-        following = next_full_look(integration, now(), self.around.interval)
-        async with self.around.db.transaction() as conn:
-            await integrations.save_state(conn, integration.id, next_reconcile_at=following)
-            waiting = await activities.open_of(conn, integration_key(integration.id))
-        return any(each.type.endswith(".fetch") for each in waiting)
-
-    async def _report_fault(self, situation: Situation, error: Exception) -> None:
-        """The first failure becomes a fetch that fails where people see it; the rest only stay on record."""
-        if situation.integration.last_error is None:
-            await self._request_fetch(situation)
-        else:
-            await self._save(situation.integration.id, last_error=str(error))
-
-    async def _check_hook(self, integration: Integration) -> None:
-        """Repair what somebody did to the webhook, once it was registered (or refused) and an hour has gone by."""
-        checked = integration.hook_checked_at
-        if checked is None or now() - checked < HOOK_CHECK_EVERY:
-            return
-        try:
-            if await self._ensure_hook(integration):
-                log.info("hook_repaired", integration=integration.id)
-        except RemoteError as error:
-            log.warning("hook_check_failed", integration=integration.id, error=str(error))
-
-    async def _request_fetch(self, situation: Situation) -> None:
-        async with self.around.db.transaction() as conn:
-            await self._ask(conn, situation.integration, Scope(), "timer")
-
-    async def _ask(self, conn: Connection, integration: Integration, scope: Scope, reason: str) -> None:
-        project = await projects.get(conn, integration.project_id)
-        title = self.around.title(integration)
-        actor = integration_actor(integration, title)
-        await fetches.request_fetch(conn, project, integration, actor, title, scope, reason=reason)
-
-    async def _save(self, integration_id: str, **state: object) -> None:
-        async with self.around.db.transaction() as conn:
-            await integrations.save_state(conn, integration_id, **state)
+        """The timer's look at one host."""
+        await self._timer.probe(integration_id)
 
     async def read_hooks(self, integration_id: str) -> None:
         """Read the webhooks that arrived, and ask for one fetch that does what all of them hint at."""
@@ -203,7 +100,7 @@ class SourceWork:
             await hooks.mark_read(conn, {number: outcome for number, (_, outcome) in read.items()})
             scopes = [scope for scope, _ in read.values() if scope is not None]
             if scopes:
-                await self._ask(conn, integration, _merge(scopes), "hook")
+                await self.around.ask_for_fetch(conn, integration, merge_scopes(scopes), "hook")
             return len(waiting)
 
     def _read(self, integration: Integration, hook: Hook) -> tuple[Scope | None, str]:
@@ -233,30 +130,19 @@ class SourceWork:
             integration = await integrations.find_any(conn, self.around.box, integration_id)
             if integration is None or integration.deleted_at is None or await _is_busy(conn, integration):
                 return
-        if not await self._remove_hook(integration):
+        if not await self._webhook.remove(integration):
             return
-        await self.around.repositories.open(integration.project_id).drop_staging(integration.id)
+        await self._drop_staging(integration)
         self.around.known.forget(integration.id)
         async with self.around.db.transaction() as conn:
             await integrations.remove(conn, integration.id)
 
-    async def _remove_hook(self, integration: Integration) -> bool:
-        """True when the hook is gone, or there is no hope that it ever goes."""
-        registrar = self.around.registry.hook_registrar(integration)
-        deleted, due, moment = integration.deleted_at, integration.next_reconcile_at, now()
-        if registrar is None or deleted is None:
-            return True
-        if due is not None and moment < due:
-            return False
+    async def _drop_staging(self, integration: Integration) -> None:
+        """What cannot be dropped now is in nobody's way; a row that stays for ever would be."""
         try:
-            await registrar.remove(self.around.hook_url(integration), integration.hook_id)
-        except RemoteError as error:
-            hopeless = isinstance(error, _Hopeless) or moment - deleted > HOOK_REMOVAL_FOR
-            log.warning("hook_not_removed", integration=integration.id, error=str(error), given_up=hopeless)
-            again = error.until if isinstance(error, RateLimited) else moment + HOOK_REMOVAL_EVERY
-            await self._save(integration.id, next_reconcile_at=again)
-            return hopeless
-        return True
+            await self.around.repositories.open(integration.project_id).drop_staging(integration.id)
+        except (GitFailed, Unavailable) as error:
+            log.warning("staging_not_dropped", integration=integration.id, error=str(error))
 
 
 def _scope_of(integration: Integration, event: HookEvent) -> Scope:
@@ -265,13 +151,6 @@ def _scope_of(integration: Integration, event: HookEvent) -> Scope:
     if event.repository_id is None or known is None or event.repository_id == known:
         return event.scope
     return event.scope.merge(Scope(pulls=frozenset(), repository=True))
-
-
-def _merge(scopes: list[Scope]) -> Scope:
-    merged = scopes[0]
-    for each in scopes[1:]:
-        merged = merged.merge(each)
-    return merged
 
 
 async def _is_busy(conn: Connection, integration: Integration) -> bool:

@@ -3,18 +3,27 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from tieline.core.clock import now
 from tieline.core.documents import Activity, Environment, Integration, Project
-from tieline.core.errors import Cancelled, Conflict, NotFound, RemoteNotFound
+from tieline.core.errors import (
+    Cancelled,
+    Conflict,
+    GitFailed,
+    NotFound,
+    RemoteError,
+    RemoteNotFound,
+    Unavailable,
+)
 from tieline.core.kinds import fetch_scope, integration_actor
 from tieline.core.ports import Log
 from tieline.core.remote import Scope
 from tieline.git.mirror import Mirror, Repositories
 from tieline.integrations.base import Registry, Source
-from tieline.store import integrations, projects
-from tieline.store.database import Database
+from tieline.store import fetches, integrations, projects
+from tieline.store.database import Connection, Database
 from tieline.store.environment_memory import EnvironmentMemory
 from tieline.store.seal import SecretBox
 from tieline.sync.access import KnownRepositories, RepositoryAccess, repository_name
@@ -27,6 +36,8 @@ from tieline.sync.state import Known, RemoteState, SourceSettings
 from tieline.sync.steps import FollowDefaultBranch, Plan
 
 RECHECK_AFTER: Final = timedelta(seconds=10)
+# The host cannot be followed now, for a reason that a person is told.
+FAULTS: Final = (RemoteError, Conflict, GitFailed, Unavailable)
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,18 @@ class Surroundings:
 
     def title(self, integration: Integration) -> str:
         return self.registry[integration.type].title
+
+    async def save(self, integration_id: str, **state: object) -> None:
+        """Remember something of an integration, as `store.integrations.save_state` does."""
+        async with self.db.transaction() as conn:
+            await integrations.save_state(conn, integration_id, **state)
+
+    async def ask_for_fetch(self, conn: Connection, integration: Integration, scope: Scope, reason: str) -> None:
+        """In the name of the integration itself; see `store.fetches.request_fetch`."""
+        project = await projects.get(conn, integration.project_id)
+        title = self.title(integration)
+        actor = integration_actor(integration, title)
+        await fetches.request_fetch(conn, project, integration, actor, title, scope, reason=reason)
 
 
 @dataclass(frozen=True)
@@ -90,10 +113,11 @@ class Reconciler:
             project = await projects.get(conn, integration.project_id)
             return Situation(project, integration, await self.around.environments.load_all(conn, project.id))
 
-    async def look(self, situation: Situation, scope: Scope) -> Observation:
-        """Read the host. Raises as `Observer.observe` does."""
+    async def look(self, situation: Situation, scope: Scope, registry: Registry | None = None) -> Observation:
+        """Read the host, with the sources of another registry if one is given. Raises as `Observer.observe` does."""
         integration = situation.integration
-        access = RepositoryAccess(integration, self._source, self.around.known)
+        make_source = partial(_source, registry or self.around.registry)
+        access = RepositoryAccess(integration, make_source, self.around.known)
         mirror = self.around.repositories.open(integration.project_id)
         return await Observer(access, mirror, situation.settings, situation.environments).observe(scope)
 
@@ -120,12 +144,6 @@ class Reconciler:
         await self._apply(situation, observation.remote, planned, activity, log)
         await self._settle(situation.integration, activity, planned)
         return planned
-
-    def _source(self, integration: Integration) -> Source:
-        source = self.around.registry.source(integration)
-        if source is None:
-            raise NotFound(f"An integration of type {integration.type} has no repository to read.")
-        return source
 
     def _mirror(self, integration: Integration) -> Mirror:
         return self.around.repositories.open(integration.project_id)
@@ -223,6 +241,21 @@ class Reconciler:
             return None
         # A hook can be faster than the host's own replicas: what it announced may be visible only now.
         return min(integration.next_reconcile_at or regular, moment + RECHECK_AFTER)
+
+
+def _source(registry: Registry, integration: Integration) -> Source:
+    source = registry.source(integration)
+    if source is None:
+        raise NotFound(f"An integration of type {integration.type} has no repository to read.")
+    return source
+
+
+def is_full_look_due(integration: Integration, moment: datetime, interval: timedelta) -> bool:
+    """Whether the timer has to look at everything: not where all was well less than half an interval ago."""
+    last = integration.reconciled_at
+    if last is None or integration.last_error is not None or integration.prune_hold is not None:
+        return True
+    return moment - last >= interval / 2
 
 
 def next_full_look(integration: Integration, moment: datetime, interval: timedelta) -> datetime:
