@@ -99,11 +99,14 @@ class _Postgres:
         """Whether it started with this process, so that no other worker can be alive on it."""
         return self.embedded is not None and self.embedded.is_alone
 
-    async def keep_alive(self) -> None:
-        """Start the embedded server again should it ever end by itself."""
-        while self.embedded is not None and self.embedded.is_owner:
+    async def keep_up(self) -> None:
+        """Start the embedded server again should it ever end by itself, or with the process that owned it."""
+        while self.embedded is not None:
             await asyncio.sleep(REVIVE_SECONDS)
-            self.embedded.keep_up()
+            try:
+                self.embedded.keep_up()
+            except Unavailable as error:
+                log.error("postgres.cannot_start", reason=str(error))  # noqa: TRY400 - the sentence says it all
 
 
 @contextlib.contextmanager
@@ -186,18 +189,20 @@ class House:
         return Runner(self.db, self.signals, handlers, KnownSecrets(self.db, self.box).redactor_of, statuses.announce)
 
     async def _sweep(self) -> None:
-        async with self.db.transaction() as conn:
+        async with self.db.connection() as conn:
             await due.wake_due(conn)
 
     async def keep_trimming(self) -> None:
         """Forget what is kept only for a while, a little at a time."""
         while True:
-            await asyncio.sleep(TRIM_SECONDS)
             try:
-                async with self.db.transaction() as conn:
+                async with self.db.connection() as conn:
                     await due.trim(conn)
-            except (Unavailable, *TROUBLE) as error:
-                log.warning("trim.failed", error=type(error).__name__)
+            except TROUBLE as error:
+                log.warning("trim.lost_database", reason=str(error))
+            except Exception:
+                log.exception("trim.failed")
+            await asyncio.sleep(TRIM_SECONDS)
 
 
 @asynccontextmanager
@@ -232,11 +237,11 @@ async def _serve(settings: Settings, postgres: _Postgres, listening: socket.sock
     async with open_house(settings, postgres.dsn) as house, _background(house, postgres):
         is_new = await _prepare(house)
         engine = house.engine(postgres.dsn)
-        if worker:
-            await engine.start(alone=postgres.is_fresh)
         server = _HTTPServer(create_app(house.services()))
         serving = asyncio.create_task(server.serve([listening]), name="http")
         try:
+            if worker:
+                await engine.start(alone=postgres.is_fresh)
             await _until_started(server, serving)
             _announce(settings, is_new=is_new)
             await _first(asyncio.create_task(stop.wait()), serving)
@@ -251,10 +256,12 @@ async def _work(settings: Settings, postgres: _Postgres) -> None:
     async with open_house(settings, postgres.dsn) as house, _background(house, postgres):
         await _prepare(house)
         engine = house.engine(postgres.dsn)
-        await engine.start(alone=postgres.is_fresh)
-        print("Tieline works. Stop it with Ctrl-C.", flush=True)  # noqa: T201 - the operator's terminal
-        await stop.wait()
-        await engine.stop()
+        try:
+            await engine.start(alone=postgres.is_fresh)
+            print("Tieline works. Stop it with Ctrl-C.", flush=True)  # noqa: T201 - the operator's terminal
+            await stop.wait()
+        finally:
+            await engine.stop()
 
 
 async def _prepare(house: House) -> bool:
@@ -269,7 +276,7 @@ async def _prepare(house: House) -> bool:
 
 @asynccontextmanager
 async def _background(house: House, postgres: _Postgres) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(house.keep_trimming()), asyncio.create_task(postgres.keep_alive())]
+    tasks = [asyncio.create_task(house.keep_trimming()), asyncio.create_task(postgres.keep_up())]
     try:
         yield
     finally:
@@ -352,15 +359,34 @@ def _deployer(settings: Settings) -> Deployer:
 def _configure_logs(settings: Settings) -> None:
     """Events as one line of JSON each on standard error."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr, format="%(name)s: %(message)s")
+    steps: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    rendering: list[structlog.typing.Processor] = [
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(),
+    ]
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=[*steps, *rendering],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    _configure_libraries(level, [*steps, structlog.stdlib.add_logger_name], rendering)
+
+
+def _configure_libraries(
+    level: int, steps: list[structlog.typing.Processor], rendering: list[structlog.typing.Processor]
+) -> None:
+    """What the libraries log, in the same form."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=steps,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler])
+    # The engine says itself what became of its workers and jobs.
+    logging.getLogger("procrastinate").setLevel(logging.CRITICAL)

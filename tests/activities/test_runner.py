@@ -20,7 +20,7 @@ from tieline.core.redact import Redactor
 from tieline.core.remote import BuildState
 from tieline.core.secret import Secret
 from tieline.store import activities
-from tieline.store.database import Connection
+from tieline.store.database import TROUBLE, Connection
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -218,6 +218,23 @@ async def test_a_cancel_that_no_worker_heard_ends_the_next_attempt(world: World,
     await runner(world, succeed, announced).run(push.id)
     assert (await world.activity(push)).state == "cancelled"
     assert await world.text(push) == ""
+
+
+async def test_a_database_that_goes_away_in_the_middle_is_no_failure(world: World, announced: Announced) -> None:
+    async def cut_off(_activity: Activity, log: Log) -> Outcome:
+        await log.write("begun")
+        async with world.db.transaction() as conn:
+            await conn.execute("select pg_terminate_backend(pg_backend_pid())")
+        raise AssertionError("the database answered once more")
+
+    push = await world.push()
+    with pytest.raises(TROUBLE):
+        await runner(world, cut_off, announced).run(push.id)
+    assert (await world.activity(push)).state == "in_progress"
+    await runner(world, succeed, announced).run(push.id)
+    done = await world.activity(push)
+    assert (done.state, done.result, done.attempt) == ("complete", "success", 2)
+    assert [state for _, _, state in announced] == ["running", "succeeded"]
 
 
 async def test_a_second_attempt_shuts_out_a_first_that_is_not_dead(world: World, announced: Announced) -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from tieline.core.errors import Unavailable
 from tieline.store.database import TROUBLE, Database
-from tieline.store.due import wake_due
 
 
 async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
@@ -86,11 +85,3 @@ async def test_after_a_restart_of_the_database_one_caller_at_most_meets_a_dead_c
             except TROUBLE:
                 failures += 1
     assert failures == 1
-
-
-async def test_one_process_sweeps_at_a_time(database: Database) -> None:
-    async with database.transaction() as one, database.transaction() as other:
-        assert await wake_due(one)
-        assert not await wake_due(other)
-    async with database.transaction() as later:
-        assert await wake_due(later)

@@ -42,9 +42,9 @@ async def test_an_activity_cut_off_by_sigterm_ends_after_the_restart(
     while not marker.exists() and time.monotonic() < deadline:
         await project.activities()
 
-    assert await server.stop() < 14
+    assert await server.stop() < 10
     await server.start()
 
-    await project.wait_for("main", status="active", seconds=45)
+    await project.settled(seconds=45)
     push = (await project.activities(type="environment.push"))[-1]
     assert (push["state"], push["result"]) == ("complete", "success")

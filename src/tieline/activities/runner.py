@@ -16,7 +16,7 @@ from tieline.core.ports import ActivityHandler, Log, Outcome
 from tieline.core.redact import Redactor
 from tieline.core.remote import BuildState
 from tieline.store import activities
-from tieline.store.database import Connection, Database
+from tieline.store.database import TROUBLE, Connection, Database
 
 log = structlog.get_logger()
 
@@ -62,7 +62,7 @@ class Runner:
         """Run an admitted activity to its end; harmless when there is nothing to run.
 
         When this task itself is cancelled (the worker stops), the activity stays in progress and its log says so;
-        whoever runs it next starts from the beginning as another attempt.
+        whoever runs it next starts from the beginning as another attempt. So it is when the database goes away.
         """
         with self._signals.waiter(activity_id, "activity") as waiter:
             activity = await self._begin(activity_id)
@@ -131,7 +131,8 @@ class Runner:
             await _say_first(activity, writer)
             writer.mask(await self._redactor_of(activity))
             return await self._handler(activity.type)(activity, writer)
-        except Superseded:
+        except (Superseded, *TROUBLE):
+            # The database says nothing of this activity's worth: it stays in progress and starts again.
             raise
         except Cancelled as error:
             await writer.write(str(error))

@@ -9,6 +9,7 @@ TielineError
 ├── Conflict              the request contradicts the present state
 ├── TooLarge              a body beyond its limit
 ├── Unavailable           a part of Tieline itself is not ready (database, disk)
+│   └── DatabaseAway      no connection to the database could be had in time
 ├── RemoteError           something outside answered wrongly, or not at all
 │   ├── Unreachable       no answer: DNS, connection, TLS, time limit
 │   ├── EgressRefused     the address is not one that Tieline may call
@@ -65,6 +66,10 @@ class TooLarge(TielineError):
 
 class Unavailable(TielineError):
     """A part of Tieline itself is not ready."""
+
+
+class DatabaseAway(Unavailable):
+    """No connection to the database could be had in time: it is down, or every connection is in use."""
 
 
 class RemoteError(TielineError):

@@ -11,23 +11,18 @@ from tieline.store.database import Connection
 from tieline.store.wakeups import admit, wake
 
 HOOKS_OVERDUE_SECONDS: Final = 2.0
-_SWEEP_LOCK: Final = 7_418_350_029_113
 
 
-async def wake_due(conn: Connection) -> bool:
-    """Wake a worker for everything that is due. False when another process is at it already.
+async def wake_due(conn: Connection) -> None:
+    """Wake a worker for everything that is due. Any number of processes may do so at once.
 
-    Runs inside the caller's transaction, which holds the sweep's lock.
+    `conn` is in autocommit mode, outside of any transaction: each wake-up ends before the next begins. One that
+    held the first while it waits for the second would wait in circles with those who take them the other way round.
     """
-    cursor = await conn.execute("select pg_try_advisory_xact_lock(%s) as mine", [_SWEEP_LOCK])
-    row = await cursor.fetchone()
-    if row is None or not row["mine"]:
-        return False
     await _wake_integrations(conn)
     await _wake_hooks(conn)
     await _wake_deliveries(conn)
     await _wake_activities(conn)
-    return True
 
 
 async def trim(conn: Connection) -> None:
@@ -76,8 +71,7 @@ async def _wake_activities(conn: Connection) -> None:
         await admit(conn, row["project_id"])
     cursor = await conn.execute(_ACTIVITIES_WITHOUT_JOB)
     for row in await cursor.fetchall():
-        key = f"activity:{row['id']}"
-        await wake(conn, "run_activity", key, {"activity_id": row["id"]}, row["concurrency_key"])
+        await conn.execute("select tieline_wake_activity(activity) from activity where id = %s", [row["id"]])
 
 
 # For a deleted integration `next_reconcile_at` is when the next attempt to remove its hook is due.
@@ -93,7 +87,7 @@ _WAITING_PROJECTS: Final[LiteralString] = """
 """
 
 _ACTIVITIES_WITHOUT_JOB: Final[LiteralString] = """
-    select id, concurrency_key from activity
+    select id from activity
     where state in ('pending', 'in_progress') and admitted_at < clock_timestamp() - interval '1 second'
       and not exists (
         select 1 from procrastinate_jobs

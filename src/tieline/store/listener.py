@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import psycopg
 import structlog
 from psycopg import sql
+from psycopg.abc import PQGen
 
 from tieline.store.notify import CHANNEL
 
@@ -17,6 +18,20 @@ _RETRY_SECONDS: Final = 0.5
 SILENCE_SECONDS: Final = 5.0
 
 Heard = Callable[[str], None]
+RV = TypeVar("RV")
+
+
+class ListeningConnection(psycopg.AsyncConnection[tuple[object, ...]]):
+    """Waits for notifications without looking ten times a second whether there are any."""
+
+    async def wait(
+        self,
+        gen: PQGen[RV],
+        interval: float = SILENCE_SECONDS,
+        timeout: float | None = None,  # noqa: ASYNC109 - psycopg's own signature
+    ) -> RV:
+        """As psycopg does, for which the interval only matters where Ctrl-C would not be noticed otherwise."""
+        return await super().wait(gen, interval, timeout)
 
 
 class Listener:
@@ -68,7 +83,7 @@ class Listener:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _listen(self, ready: asyncio.Event) -> None:
-        async with await psycopg.AsyncConnection.connect(
+        async with await ListeningConnection.connect(
             self._dsn, autocommit=True, application_name="tieline listener"
         ) as connection:
             await connection.execute(sql.SQL("listen {}").format(sql.Identifier(CHANNEL)))

@@ -1,9 +1,15 @@
 """Waking the engine, always as part of the transaction that makes something due."""
 
+from typing import Final
+
 from psycopg.types.json import Jsonb
 
 from tieline.core.documents import JSON
 from tieline.store.database import Connection
+
+# The queues of jobs: those that may take hours (builds), and all others, which must not wait for them.
+LONG: Final = "long"
+SHORT: Final = "short"
 
 
 async def wake(conn: Connection, task: str, key: str, arguments: JSON, run_lock: str | None = None) -> None:

@@ -153,6 +153,8 @@ create unique index activity_newest on activity (project_id, created_at desc);
 create index activity_by_environment on activity (project_id, environment_id, created_at desc);
 create index activity_by_integration on activity (integration_id, created_at desc);
 create index activity_open on activity (project_id, queue, created_at) where state in ('pending', 'in_progress');
+create index activity_of_key on activity (concurrency_key, created_at) where state in ('pending', 'in_progress');
+create index activity_age on activity (expires_at);
 
 create table activity_log (
     activity_id text not null references activity on delete cascade,
@@ -194,8 +196,9 @@ create table rate_block (
 
 -- Wake a worker, unless one is about to wake for the same key. Part of the caller's transaction. Nothing is
 -- ever scheduled for later here: what becomes due by time is found by the sweep.
-create function tieline_wake(task text, wake_key text, arguments jsonb, run_lock text default null)
-returns void language plpgsql as $$
+create function tieline_wake(
+    task text, wake_key text, arguments jsonb, run_lock text default null, job_queue text default 'short'
+) returns void language plpgsql as $$
 begin
     if exists (select 1 from procrastinate_jobs
                where queueing_lock = wake_key and status = 'todo')
@@ -203,10 +206,29 @@ begin
         return;
     end if;
     perform procrastinate_defer_jobs_v1(array[
-        row('default', task, 0, run_lock, wake_key, arguments, null)::procrastinate_job_to_defer_v1]);
+        row(job_queue, task, 0, run_lock, wake_key, arguments, null)::procrastinate_job_to_defer_v1]);
 exception when unique_violation then
     return;
 end $$;
+
+-- Builds may take hours, so they have workers of their own and never hold up hooks, fetches and deliveries.
+create function tieline_wake_activity(admitted activity) returns void language sql as $$
+    select tieline_wake('run_activity', 'activity:' || admitted.id, jsonb_build_object('activity_id', admitted.id),
+                        admitted.concurrency_key, case admitted.queue when 'default' then 'long' else 'short' end)
+$$;
+
+-- A job that waits for the lock of another is fetched when that one ends, not at the worker's next look.
+create function tieline_lock_freed() returns trigger language plpgsql as $$
+begin
+    perform pg_notify('procrastinate_queue_v1#' || waiting.queue_name,
+                      json_build_object('type', 'job_inserted', 'job_id', waiting.id)::text)
+    from procrastinate_jobs as waiting
+    where waiting.lock = old.lock and waiting.status = 'todo'
+    order by waiting.id limit 1;
+    return null;
+end $$;
+create trigger tieline_lock_freed after delete on procrastinate_jobs
+    for each row when (old.status = 'doing' and old.lock is not null) execute function tieline_lock_freed();
 
 -- Creation times are the paging key of activities, so they must differ within a project.
 create function tieline_activity_time(project text) returns timestamptz language plpgsql as $$
@@ -220,7 +242,7 @@ end $$;
 -- production first. Called after every insert, finish and cancel, in the same transaction.
 create function tieline_admit(project text) returns integer language plpgsql as $$
 declare
-    chosen record;
+    chosen activity;
     admitted integer := 0;
 begin
     perform pg_advisory_xact_lock(hashtextextended('activity:' || project, 0));
@@ -245,12 +267,12 @@ begin
             select *, row_number() over (partition by queue order by is_production desc, created_at) as place
             from next_of_key
         )
-        select ranked.id, ranked.concurrency_key from ranked join free using (queue) where ranked.place <= free.slots
+        select activity.* from ranked join free using (queue) join activity using (id)
+        where ranked.place <= free.slots
         order by ranked.is_production desc, ranked.created_at
     loop
         update activity set admitted_at = clock_timestamp() where id = chosen.id;
-        perform tieline_wake('run_activity', 'activity:' || chosen.id, jsonb_build_object('activity_id', chosen.id),
-                             chosen.concurrency_key);
+        perform tieline_wake_activity(chosen);
         admitted := admitted + 1;
     end loop;
     return admitted;

@@ -1,0 +1,99 @@
+"""The sweep: finds what is due whatever became of its job, adds nothing twice, and holds nobody up."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from tests.activities.conftest import BOX
+from tests.unit.core.samples import ANN, INTEGRATION, MAIN, PROJECT, PULL
+from tieline.core import kinds
+from tieline.core.clock import now
+from tieline.store import activities, deliveries, environments, hooks, integrations, projects
+from tieline.store.database import Connection, Database
+from tieline.store.due import wake_due
+
+
+@pytest.fixture
+async def furnished(database: Database) -> Database:
+    async with database.transaction() as conn:
+        await conn.execute("insert into account (id, username, email) values ('user-1', 'ann', 'ann@example.org')")
+        await projects.create(conn, PROJECT)
+        await integrations.create(conn, BOX, replace(INTEGRATION, next_reconcile_at=now()), is_git_source=True)
+        await environments.create_many(conn, [MAIN, PULL])
+    return database
+
+
+async def jobs(conn: Connection) -> list[str]:
+    cursor = await conn.execute("select queueing_lock from procrastinate_jobs order by id")
+    return [row["queueing_lock"] for row in await cursor.fetchall()]
+
+
+def status(commit: str = "c") -> deliveries.NewDelivery:
+    return deliveries.NewDelivery(PROJECT.id, INTEGRATION.id, None, "commit_status", commit, {})
+
+
+async def test_every_job_that_was_lost_is_woken_again_once(furnished: Database) -> None:
+    async with furnished.transaction() as conn:
+        running = await activities.create(conn, kinds.redeploy(PROJECT, MAIN, ANN))
+        await activities.begin(conn, running.id)
+        waiting = await activities.create(conn, kinds.redeploy(PROJECT, PULL, ANN))
+        await activities.create(conn, kinds.redeploy(PROJECT, MAIN, ANN))
+        await deliveries.add(conn, status())
+        await hooks.insert_many(conn, [hooks.NewHook(INTEGRATION.id, {}, b"{}", is_signed=True)])
+        await conn.execute("update activity set admitted_at = admitted_at - interval '2 seconds'")
+        await conn.execute("update hook_delivery set received_at = received_at - interval '3 seconds'")
+        await conn.execute("delete from procrastinate_jobs")
+    expected = sorted(
+        [
+            f"activity:{running.id}",
+            f"activity:{waiting.id}",
+            f"deliveries:{INTEGRATION.id}",
+            f"hooks:{INTEGRATION.id}",
+            f"probe:{INTEGRATION.id}",
+        ]
+    )
+    async with furnished.connection() as conn:
+        await wake_due(conn)
+        assert sorted(await jobs(conn)) == expected
+        await wake_due(conn)
+        assert sorted(await jobs(conn)) == expected
+
+
+async def test_an_activity_that_was_not_admitted_when_a_place_became_free_is_found(furnished: Database) -> None:
+    async with furnished.transaction() as conn:
+        await activities.create(conn, kinds.redeploy(PROJECT, MAIN, ANN))
+        await conn.execute("update activity set admitted_at = null")
+        await conn.execute("delete from procrastinate_jobs")
+    async with furnished.connection() as conn:
+        await wake_due(conn)
+        cursor = await conn.execute("select admitted_at is not null as admitted from activity")
+        assert await cursor.fetchall() == [{"admitted": True}]
+
+
+async def test_the_sweep_and_a_transaction_that_needs_the_same_never_wait_in_circles(furnished: Database) -> None:
+    async with furnished.transaction() as conn:
+        await deliveries.add(conn, status("earlier"))
+        await conn.execute("delete from procrastinate_jobs")
+        await activities.create(conn, kinds.redeploy(PROJECT, MAIN, ANN))
+        await conn.execute("update activity set admitted_at = null")
+
+    async with furnished.connection() as sweeping:
+        async with furnished.transaction() as conn:
+            await activities.create(conn, kinds.redeploy(PROJECT, PULL, ANN))
+            sweep = asyncio.create_task(wake_due(sweeping))
+            await blocked(furnished, by=conn)
+            async with asyncio.timeout(0.9):  # PostgreSQL looks for circles after a second
+                await deliveries.add(conn, status("later"))
+        await sweep
+
+
+async def blocked(database: Database, by: Connection) -> None:
+    """Wait until somebody waits for this transaction."""
+    async with database.connection() as conn:
+        row = None
+        while row is None:
+            cursor = await conn.execute(
+                "select 1 from pg_stat_activity where %s = any(pg_blocking_pids(pid))", [by.info.backend_pid]
+            )
+            row = await cursor.fetchone()
