@@ -16,15 +16,13 @@ ABSENT = "0" * 39 + "1"
 
 
 async def follow(mirror: Mirror, host: Host) -> dict[str, str]:
-    """What a reconcile does with refs: list, fetch, forget what is gone, move. Gives the project's branches."""
+    """What a reconcile does with refs: list, fetch, move. Gives the project's branches."""
     refs = await mirror.list_remote(host.remote())
-    staged = await mirror.fetch(host.remote(), "int", refs.heads)
-    await mirror.drop_staged("int", staged.keys() - refs.heads.keys())
-    staged, heads = await mirror.staged("int"), await mirror.heads()
+    wanted, heads = await mirror.fetch(host.remote(), "int", refs.heads), await mirror.heads()
     updates = [
-        RefUpdate(f"refs/heads/{name}", heads.get(name), staged.get(name))
-        for name in staged.keys() | heads.keys()
-        if heads.get(name) != staged.get(name)
+        RefUpdate(f"refs/heads/{name}", heads.get(name), wanted.get(name))
+        for name in wanted.keys() | heads.keys()
+        if heads.get(name) != wanted.get(name)
     ]
     await mirror.move(updates)
     return await mirror.heads()
@@ -83,7 +81,7 @@ async def test_tags_and_other_refs_stay_away(host: Host, mirror: Mirror) -> None
     host.repository.git("tag", "-m", "x", "v1", sha)
     host.repository.point("refs/pull/1/head", sha)
     await follow(mirror, host)
-    assert set(await mirror.refs("refs/")) == {"refs/heads/main", "refs/sync/int/heads/main"}
+    assert set(await mirror.refs("refs/")) == {"refs/heads/main"}
 
 
 async def test_nothing_to_fetch_asks_the_host_nothing(host: Host, mirror: Mirror) -> None:
@@ -97,14 +95,19 @@ async def test_nothing_to_fetch_asks_the_host_nothing(host: Host, mirror: Mirror
 async def test_a_branch_that_moved_after_the_listing(host: Host, mirror: Mirror) -> None:
     host.repository.commit("main", "1")
     later = host.repository.commit("main", "2")
-    assert await mirror.fetch(host.remote(), "int", {"main": ABSENT}) == {"main": later}
+    topic = host.repository.commit("topic/a", "3")
+    wanted = {"main": ABSENT, "topic/a": topic}
+    for _ in range(2):
+        assert await mirror.fetch(host.remote(), "int", wanted) == {"main": later, "topic/a": topic}
+    assert await mirror.has(later)
+    assert await mirror.refs("refs/") == {}
 
 
 async def test_a_branch_that_vanished_after_the_listing(host: Host, mirror: Mirror) -> None:
     host.repository.commit("main")
     with pytest.raises(RemoteNotFound):
         await mirror.fetch(host.remote(), "int", {"gone": ABSENT})
-    assert await mirror.staged("int") == {}
+    assert await mirror.refs("refs/") == {}
 
 
 async def test_a_fork_is_fetched_into_the_same_repository(host: Host, mirror: Mirror) -> None:
@@ -158,6 +161,7 @@ async def test_the_head_of_the_project_follows(host: Host, mirror: Mirror) -> No
 async def test_staging_is_hidden_from_those_who_clone(host: Host, mirror: Mirror) -> None:
     host.repository.commit("main")
     await follow(mirror, host)
+    await mirror.fetch_ref(host.remote(), "main", "refs/sync/int/pulls/1")
     shown = host.repository.git("ls-remote", str(mirror.path))
     assert "refs/heads/main" in shown
     assert "refs/sync" not in shown
@@ -168,7 +172,7 @@ async def test_dropping_an_integration_leaves_the_project(host: Host, mirror: Mi
     heads = await follow(mirror, host)
     await mirror.fetch_ref(host.remote(), "main", "refs/sync/int/pulls/1")
     await mirror.drop_staging("int")
-    await mirror.drop_staged("int", ["never", "was"])
+    await mirror.drop_staging("int")
     assert await mirror.refs("refs/sync") == {}
     assert await mirror.heads() == heads
 

@@ -247,7 +247,7 @@ async def test_a_removed_integration_takes_its_hook_along_and_leaves_environment
     assert hooked.forge.hooks == {"other": "https://elsewhere.example/hook"}
     after = await hooked.environments()
     assert after == {name: replace(each, integration_id=None) for name, each in before.items()}
-    assert await hooked.mirror.staged(INTEGRATION) == {}
+    assert await hooked.mirror.refs("refs/sync") == {}
     assert set(await hooked.mirror.heads()) == {"main", "feature/a"}
     await hooked.work.remove_integration(INTEGRATION)
 

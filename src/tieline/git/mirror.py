@@ -1,14 +1,15 @@
-"""A project's repository: what the host has, staged, and what the project's own branches point at.
+"""A project's repository: commits of the host, and what the project's own refs point at.
 
-Remote branches are fetched to `refs/sync/<integration>/heads/*`, hidden from everybody; `move` then changes
-the project's own refs, all at once. Every method may be called at any time from any process.
+`fetch` brings commits and touches no ref of the project's; `move` then changes those, all at once. What cannot be
+asked for by its hash is staged below `refs/sync/<integration>/`, hidden from everybody. Every method may be called
+at any time from any process.
 """
 
 import asyncio
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,10 +28,10 @@ from tieline.git.refs import (
     REF_FORMAT,
     RefUpdate,
     checked_sha,
-    in_the_way,
     is_sha,
     parse_refs,
     remote_branch,
+    render_commits,
     render_refspecs,
     render_transactions,
     staged_heads,
@@ -99,23 +100,17 @@ class Mirror:
         return await fetch_refs(self._http, remote)
 
     async def fetch(self, remote: Remote, integration_id: str, heads: Mapping[str, str]) -> dict[str, str]:
-        """Bring these branches (name -> commit) into staging, as far as they differ; gives all that is staged.
+        """Bring the commits of these branches (name -> commit) here, as far as no ref has them; gives the branches.
 
-        Staged branches that cannot exist beside them (`feature` beside `feature/one`) are dropped, which
-        their presence proves gone. A branch that moved meanwhile is staged where it is now.
+        A branch that moved meanwhile is given where it is now. Nothing refers to what was fetched until `move`
+        does; git keeps such commits for two weeks.
         """
         async with self._held() as lock:
-            staged = await self.staged(integration_id)
-            wanted = {name: sha for name, sha in heads.items() if staged.get(name) != sha}
+            present = set((await self.refs("refs/")).values())
+            wanted = {name: sha for name, sha in heads.items() if sha not in present}
             if not wanted:
-                return staged
-            gone = in_the_way(staged, wanted)
-            await self._drop(staged_heads(integration_id), {name: staged[name] for name in gone}, lock)
-            is_exact = await self._fetch_heads(remote, integration_id, wanted, lock)
-            await self._pack_refs_after(len(wanted), lock)
-        if is_exact:
-            return {name: sha for name, sha in staged.items() if name not in gone} | wanted
-        return await self.staged(integration_id)
+                return dict(heads)
+            return {**heads, **await self._fetch_commits(remote, integration_id, wanted, lock)}
 
     async def fetch_ref(self, remote: Remote, source_branch: str, into: str) -> str:
         """Bring one branch of a remote, which may be a fork, into a full ref of ours; gives its commit.
@@ -130,11 +125,6 @@ class Mirror:
             raise RemoteNotFound(f"The branch {source_branch!r} is gone at the Git host.")
         return sha
 
-    async def staged(self, integration_id: str) -> dict[str, str]:
-        """The remote's branches as last fetched, by name."""
-        prefix = staged_heads(integration_id)
-        return parse_refs(await self._read("for-each-ref", REF_FORMAT, prefix), prefix)
-
     async def heads(self) -> dict[str, str]:
         """The project's own branches, by name."""
         return parse_refs(await self._read("for-each-ref", REF_FORMAT, HEADS), HEADS)
@@ -143,17 +133,10 @@ class Mirror:
         """All refs at or below any of these full prefixes, by full name."""
         return parse_refs(await self._read("for-each-ref", REF_FORMAT, *prefixes), "")
 
-    async def drop_staged(self, integration_id: str, names: Collection[str]) -> None:
-        """Forget staged branches; names that are not staged are ignored."""
-        async with self._held() as lock:
-            staged = await self.staged(integration_id)
-            doomed = {name: staged[name] for name in names if name in staged}
-            await self._drop(staged_heads(integration_id), doomed, lock)
-
     async def drop_staging(self, integration_id: str) -> None:
         """Forget everything that was fetched for an integration."""
         async with self._held() as lock:
-            await self._drop("", await self.refs(staging(integration_id)), lock)
+            await self._drop(staging(integration_id), lock)
 
     async def move(self, updates: Iterable[RefUpdate]) -> None:
         """Create, move and delete refs together. Raises `Conflict`, and changes nothing, when an old value is wrong."""
@@ -222,17 +205,29 @@ class Mirror:
                 config = {"gc.auto": "6700"}
                 await self._run(Command(arguments, config=config, seconds=MAINTENANCE_SECONDS, lock=lock, niceness=15))
 
-    async def _fetch_heads(self, remote: Remote, integration_id: str, wanted: Mapping[str, str], lock: int) -> bool:
-        """True when exactly the wanted commits came; otherwise the branches are staged where they are now."""
+    async def _fetch_commits(
+        self, remote: Remote, integration_id: str, wanted: Mapping[str, str], lock: int
+    ) -> Mapping[str, str]:
+        """The wanted branches with the commits that came."""
         try:
-            await self._fetch(remote, render_refspecs(wanted, integration_id, by_name=False), lock)
+            await self._fetch(remote, render_commits(wanted.values()), lock)
         except (GitFailed, RemoteBroken) as error:
             if not is_vanished_object(error):
                 raise
             # A forced push came between the listing and now, or the host serves no commits by hash.
-            await self._fetch(remote, render_refspecs(wanted, integration_id, by_name=True), lock)
-            return False
-        return True
+            return await self._fetch_branches(remote, integration_id, wanted, lock)
+        return wanted
+
+    async def _fetch_branches(
+        self, remote: Remote, integration_id: str, wanted: Iterable[str], lock: int
+    ) -> Mapping[str, str]:
+        """The branches as they are at the host by now, through refs that are gone again afterwards."""
+        prefix = staged_heads(integration_id)
+        await self._drop(prefix, lock)
+        await self._fetch(remote, render_refspecs(wanted, integration_id), lock)
+        staged = await self.refs(prefix)
+        await self._drop(prefix, lock)
+        return {ref.removeprefix(prefix): sha for ref, sha in staged.items()}
 
     async def _fetch(self, remote: Remote, refspecs: bytes, lock: int) -> None:
         command = Command(
@@ -250,8 +245,9 @@ class Mirror:
         if changes >= MANY_REFS:
             await self._write(lock, "pack-refs", "--all")
 
-    async def _drop(self, prefix: str, doomed: Mapping[str, str], lock: int) -> None:
-        await self._update_refs([RefUpdate(prefix + name, sha, None) for name, sha in doomed.items()], lock)
+    async def _drop(self, prefix: str, lock: int) -> None:
+        doomed = await self.refs(prefix)
+        await self._update_refs([RefUpdate(ref, sha, None) for ref, sha in doomed.items()], lock)
 
     async def _update_refs(self, updates: list[RefUpdate], lock: int) -> None:
         if not updates:

@@ -1,7 +1,7 @@
 """Refs as values: what moves, in which order, and what git is told. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -71,15 +71,15 @@ def in_the_way(present: Iterable[str], wanted: Iterable[str]) -> set[str]:
     }
 
 
-def render_refspecs(wanted: Mapping[str, str], integration_id: str, *, by_name: bool) -> bytes:
-    """Input for `fetch --stdin`. By hash asks for exactly what was listed, and spares git a listing of its own."""
+def render_commits(shas: Iterable[str]) -> bytes:
+    """Input for `fetch --stdin` that asks for exactly these commits, and spares git a listing of its own."""
+    return "".join(f"{checked_sha(sha)}\n" for sha in sorted(set(shas))).encode()
+
+
+def render_refspecs(names: Iterable[str], integration_id: str) -> bytes:
+    """Input for `fetch --stdin` that stages branches by name."""
     prefix = staged_heads(integration_id)
-    sources = {name: ref if by_name else checked_sha(wanted[name]) for name, ref in _refs_of(wanted).items()}
-    return "".join(f"+{source}:{prefix}{name}\n" for name, source in sources.items()).encode()
-
-
-def _refs_of(names: Iterable[str]) -> dict[str, str]:
-    return {name: remote_branch(name) for name in names}
+    return "".join(f"+{remote_branch(name)}:{prefix}{name}\n" for name in names).encode()
 
 
 def remote_branch(name: str) -> str:

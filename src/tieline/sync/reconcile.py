@@ -21,6 +21,7 @@ from tieline.core.kinds import fetch_scope, integration_actor
 from tieline.core.ports import Log
 from tieline.core.remote import Scope
 from tieline.git.mirror import Mirror, Repositories
+from tieline.git.refs import HEADS
 from tieline.integrations.base import Registry, Source
 from tieline.store import fetches, integrations, projects
 from tieline.store.database import Connection, Database
@@ -31,7 +32,7 @@ from tieline.sync.apply import CHANGED_MEANWHILE, Applier, Target
 from tieline.sync.observe import Observation, Observer
 from tieline.sync.plan import plan
 from tieline.sync.prune import AGREEMENT_AFTER
-from tieline.sync.refs import followed_heads, needed_heads, own_prefixes, own_refs, plan_refs
+from tieline.sync.refs import PULLS, followed_heads, needed_heads, own_refs, plan_refs
 from tieline.sync.state import Known, RemoteState, SourceSettings
 from tieline.sync.steps import FollowDefaultBranch, Plan
 
@@ -165,8 +166,8 @@ class Reconciler:
         followed = followed_heads(remote, situation.settings, planned.default_branch)
         needed = needed_heads(followed, remote, situation.environments)
         mirror = self._mirror(situation.integration)
-        staged = await observation.access.run(lambda address: mirror.fetch(address, situation.integration.id, needed))
-        moved = {name: staged[name] for name in needed if staged.get(name, needed[name]) != needed[name]}
+        now_there = await observation.access.run(lambda at: mirror.fetch(at, situation.integration.id, needed))
+        moved = {name: sha for name, sha in now_there.items() if sha != needed[name]}
         return replace(observation, remote=replace(remote, heads={**remote.heads, **moved})) if moved else observation
 
     async def _remember(self, integration: Integration, observation: Observation, log: Log) -> None:
@@ -199,11 +200,8 @@ class Reconciler:
 
     async def _move_refs_once(self, mirror: Mirror, situation: Situation, remote: RemoteState, planned: Plan) -> None:
         followed = followed_heads(remote, situation.settings, planned.default_branch)
-        integration_id = situation.integration.id
-        own = own_refs(await mirror.refs(*own_prefixes(integration_id)), integration_id)
+        own = own_refs(await mirror.refs(HEADS, PULLS))
         await mirror.move(plan_refs(own, followed, remote, planned, situation.environments))
-        if remote.heads and (gone := own.staged.keys() - remote.heads.keys()):
-            await mirror.drop_staged(integration_id, gone)
 
     async def _apply(
         self, situation: Situation, remote: RemoteState, planned: Plan, activity: Activity, log: Log

@@ -1,11 +1,11 @@
 """Which refs of the project's repository move with a plan. Pure."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from tieline.core.documents import Environment
-from tieline.git.refs import HEADS, RefUpdate, in_the_way, staged_heads
+from tieline.git.refs import HEADS, RefUpdate, in_the_way
 from tieline.sync.state import RemoteState, SourceSettings
 from tieline.sync.steps import (
     AwaitNextApproval,
@@ -22,25 +22,17 @@ PULLS: Final = "refs/tieline/pulls/"
 
 @dataclass(frozen=True)
 class OwnRefs:
-    """What the project's repository has: branches by name, pull requests by full ref, and staged branches by name."""
+    """What the project's repository has: branches by name, and pull requests by full ref."""
 
     heads: Mapping[str, str]
     pulls: Mapping[str, str]
-    staged: Mapping[str, str] = field(default_factory=dict)
 
 
-def own_prefixes(integration_id: str) -> tuple[str, str, str]:
-    """Where to look for what `own_refs` sorts."""
-    return HEADS, PULLS, staged_heads(integration_id)
-
-
-def own_refs(found: Mapping[str, str], integration_id: str) -> OwnRefs:
+def own_refs(found: Mapping[str, str]) -> OwnRefs:
     """Refs by full name, sorted by what they are."""
-    heads, pulls, staged = own_prefixes(integration_id)
     return OwnRefs(
-        heads={name.removeprefix(heads): sha for name, sha in found.items() if name.startswith(heads)},
-        pulls={name: sha for name, sha in found.items() if name.startswith(pulls)},
-        staged={name.removeprefix(staged): sha for name, sha in found.items() if name.startswith(staged)},
+        heads={name.removeprefix(HEADS): sha for name, sha in found.items() if name.startswith(HEADS)},
+        pulls={name: sha for name, sha in found.items() if name.startswith(PULLS)},
     )
 
 
