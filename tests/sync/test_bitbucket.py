@@ -80,6 +80,24 @@ async def test_a_faulty_listing_changes_nothing(room: Follower, host: BitbucketS
     assert (outcome.result, log) == ("success", ["No changes since last fetch"])
 
 
+async def test_an_empty_list_that_is_not_true_changes_nothing(room: Follower, host: BitbucketSimulator) -> None:
+    before = await followed(room)
+    host.faults.empty_pull_list = True
+    outcome, log = await room.fetch()
+    assert (outcome.result, log) == ("success", ["No changes since last fetch"])
+    assert heads(await room.environments()) == before
+
+
+async def test_a_token_that_ends_in_the_middle_of_a_walk(room: Follower, host: BitbucketSimulator) -> None:
+    host.faults.page_length, host.faults.one_token = 2, True
+    before = await followed(room)
+    host.faults.expire_tokens_now = True
+    outcome, log = await room.fetch()
+    assert (outcome.result, log) == ("success", ["No changes since last fetch"])
+    assert heads(await room.environments()) == before
+    assert len(host.issued_tokens()) == 1
+
+
 async def test_tokens_that_were_revoked_are_renewed(room: Follower, host: BitbucketSimulator) -> None:
     await followed(room)
     host.revoke_tokens()
@@ -137,6 +155,20 @@ async def test_a_fork_and_its_end(room: Follower, host: BitbucketSimulator) -> N
     await host.decline_pull(REPOSITORY, number)
     _, log = await room.hook(number)
     assert log == [f"Removing environment pr-{number}: pull request {number} was declined"]
+
+
+async def test_a_source_that_moves_by_the_merge_of_another_pull_request(
+    room: Follower, host: BitbucketSimulator
+) -> None:
+    """The host sends no event for the second one."""
+    await host.commit(REPOSITORY, "more", {"more": "more"}, parent="topic-1")
+    number = await host.open_pull(REPOSITORY, source="more", target="topic-1")
+    await followed(room)
+    await host.merge_pull(REPOSITORY, number)
+    await room.hook(number)
+    found = await room.environments()
+    assert found[f"pr-{number}"].status == "deleting"
+    assert found["pr-1"].head_commit == host.head(REPOSITORY, "topic-1")
 
 
 async def test_a_merge_and_a_deleted_branch_in_any_order(room: Follower, host: BitbucketSimulator) -> None:

@@ -37,6 +37,7 @@ class Faults:
 
     `latency` is in seconds, before every REST answer. `rate_limit` is how many REST requests are answered
     before 429s begin. `page_length` makes pages shorter than clients ask for, as the real host may.
+    `expire_tokens_now` ends all that consumers were given, once. With `one_token` a new one ends those before it.
     """
 
     LISTING_FAULTS: ClassVar[tuple[str, ...]] = LISTING_FAULTS
@@ -46,6 +47,8 @@ class Faults:
     double_hooks: bool = False
     refuse_credentials: bool = False
     expire_tokens_now: bool = False
+    one_token: bool = False
+    empty_pull_list: bool = False
     refuse_internal_hooks: bool = False
     latency: float = 0.0
     rate_limit: int | None = None

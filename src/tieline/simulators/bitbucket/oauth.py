@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 import time
 from dataclasses import dataclass
 from urllib.parse import parse_qs
@@ -50,8 +51,17 @@ class OAuth:
                 return None
         else:
             return None
+        if self.faults.expire_tokens_now:
+            self.faults.expire_tokens_now = False
+            self._end_tokens()
         token = self.host.tokens.get(value)
         return token if token is not None and token.until > time.monotonic() else None
+
+    def _end_tokens(self) -> None:
+        """Access tokens that people made for themselves have no end."""
+        lasting = {value: token for value, token in self.host.tokens.items() if math.isinf(token.until)}
+        self.host.tokens.clear()
+        self.host.tokens.update(lasting)
 
     def _for_consumer(self, credentials: str) -> Response:
         key, _, secret = _decode_pair(credentials)
@@ -66,6 +76,8 @@ class OAuth:
         return self._grant(ALL_SCOPES, "urn:bitbucket:oauth2:jwt")
 
     def _grant(self, scopes: frozenset[str], state: str) -> Response:
+        if self.faults.one_token:
+            self._end_tokens()
         token = Token.mint(scopes, time.monotonic() + self.expires_in)
         self.host.tokens[token.value] = token
         return JSONResponse(

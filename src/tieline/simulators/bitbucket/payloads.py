@@ -1,6 +1,6 @@
 """Documents in Bitbucket Cloud's shapes. Pure but for the state they show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -145,6 +145,18 @@ class Renderer:
     def event(self, repository: Repository) -> JSON:
         """What every webhook carries."""
         return {"repository": self.repository(repository), "actor": self.user()}
+
+
+def pick_fields(document: Any, paths: Sequence[Sequence[str]]) -> Any:
+    """A document without what is on none of the paths, as the `fields` parameter has it; null stays null."""
+    if isinstance(document, list):
+        return [pick_fields(each, paths) for each in document]
+    if not isinstance(document, dict) or not all(paths):
+        return document
+    below: dict[str, list[Sequence[str]]] = {}
+    for first, *rest in paths:
+        below.setdefault(first, []).append(rest)
+    return {name: pick_fields(document[name], below[name]) for name in document if name in below}
 
 
 def error(message: str, **more: Any) -> JSON:

@@ -40,7 +40,8 @@ async def git(path: Path, *arguments: str, stdin: bytes = b"") -> str:
     )
     output, errors = await process.communicate(stdin)
     if process.returncode != 0:
-        raise GitError(errors.decode(errors="replace").strip())
+        # A merge that conflicts says so on its standard output.
+        raise GitError((errors or output).decode(errors="replace").strip())
     return output.decode(errors="replace").removesuffix("\n")
 
 

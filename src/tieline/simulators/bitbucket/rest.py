@@ -1,6 +1,7 @@
 """The REST API 2.0, as far as integrations need it."""
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from starlette.routing import Route
 
 from tieline.simulators.bitbucket.faults import Faults
 from tieline.simulators.bitbucket.oauth import OAuth
-from tieline.simulators.bitbucket.payloads import JSON, Renderer, error
+from tieline.simulators.bitbucket.payloads import JSON, Renderer, error, pick_fields
 from tieline.simulators.bitbucket.plumbing import GitError, git
 from tieline.simulators.bitbucket.smart_http import MAINTENANCE
 from tieline.simulators.bitbucket.state import Hook, Host, Pull, Repository
@@ -97,7 +98,7 @@ class REST:
                 return broken
             try:
                 self._authenticate(request, scope)
-                return await handler(request, self._repository(request))
+                return _shorten(request, await handler(request, self._repository(request)))
             except RefusedError as refused:
                 return refused.response
             except _MovedError as moved:
@@ -176,7 +177,8 @@ class REST:
 
     async def list_pulls(self, request: Request, repository: Repository) -> Response:
         states = request.query_params.getlist("state") or ["OPEN"]
-        chosen = [pull for pull in repository.pulls.values() if pull.state in states]
+        pulls = () if self.faults.empty_pull_list else repository.pulls.values()
+        chosen = [pull for pull in pulls if pull.state in states]
         order = request.query_params.get("sort", "-updated_on")
         names = {"created_on": "created_on", "updated_on": "updated_on", "id": "number"}
         if order.lstrip("-") not in names:
@@ -275,6 +277,18 @@ class REST:
             return await git(repository.path, "rev-parse", "--verify", "--end-of-options", name)
         except GitError:
             raise RefusedError(404, f"Commit {request.path_params['commit']} not found") from None
+
+
+def _shorten(request: Request, response: Response) -> Response:
+    """Nothing for whoever has it already, and no more than the `fields` that were asked for."""
+    tag = response.headers.get("etag")
+    if tag is not None and request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers={"ETag": tag})
+    fields = request.query_params.get("fields")
+    if fields is None or not isinstance(response, JSONResponse) or response.status_code not in (200, 201):
+        return response
+    chosen = pick_fields(json.loads(bytes(response.body)), [name.split(".") for name in fields.split(",")])
+    return JSONResponse(chosen, response.status_code)
 
 
 class _MovedError(Exception):

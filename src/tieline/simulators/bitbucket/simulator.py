@@ -284,15 +284,18 @@ class BitbucketSimulator:
         made = await plumbing.merge(repository.path, target, head, message)
         await plumbing.git(repository.path, "update-ref", f"refs/heads/{pull.target_branch}", made, target)
         pull.state, pull.frozen_head, pull.merge_commit, pull.updated_on = "MERGED", head, made, timestamp()
-        await self._refs_changed(repository)
+        await self._refs_changed(repository, tells_pulls=False)
         self._events.pull(repository, pull, "fulfilled")
 
     async def _decline(self, repository: Repository, pull: Pull, _body: JSON) -> None:
         pull.frozen_head, pull.state, pull.updated_on = pull.head, "DECLINED", timestamp()
         self._events.pull(repository, pull, "rejected")
 
-    async def _refs_changed(self, repository: Repository) -> None:
-        """What the host does after a push: one event for all of it, and pull requests follow their branches."""
+    async def _refs_changed(self, repository: Repository, *, tells_pulls: bool = True) -> None:
+        """What the host does after a push: one event for all of it, and pull requests follow their branches.
+
+        Where their source moved by the merge of another pull request, the real host sends no event for them.
+        """
         before_heads, before_tags = repository.heads, repository.tags
         repository.heads, repository.tags = await plumbing.read_refs(repository.path)
         await self._events.pushed(repository, before_heads, before_tags)
@@ -301,4 +304,5 @@ class BitbucketSimulator:
             for pull in target.pulls.values():
                 if pull.state == "OPEN" and pull.source is repository and pull.source_branch in moved:
                     pull.updated_on = timestamp()
-                    self._events.pull(target, pull, "updated")
+                    if tells_pulls:
+                        self._events.pull(target, pull, "updated")
