@@ -67,9 +67,19 @@ def test_a_database_that_is_not_there_is_a_sentence(postgres: EmbeddedServer) ->
         migrate(postgres.dsn.replace("dbname=postgres", "dbname=nowhere"))
 
 
-def test_a_malformed_address_does_not_show_its_password() -> None:
-    with pytest.raises(Unavailable) as caught:
-        migrate("postgresql://ann:s3cret@host:port/database?sslmode")
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://ann:s3cret@host:port/database?sslmode",
+        "postgresql://ann:more@s3cret@127.0.0.1:1/database",
+        "postgresql://ann:s3cret/more@127.0.0.1:1/database",
+        "host=127.0.0.1 user=ann password='s3cret more",
+        "s3cret",
+    ],
+)
+def test_a_malformed_address_does_not_show_its_password(address: str) -> None:
+    with pytest.raises(Unavailable, match="is not like postgresql://") as caught:
+        migrate(address)
     assert "s3cret" not in str(caught.value)
 
 

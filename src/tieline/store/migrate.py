@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from tieline.core.errors import Unavailable
 from tieline.store.database import Connection
@@ -11,6 +12,10 @@ from tieline.store.database import Connection
 _FOLDER: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 7_418_350_029_112
 OLDEST_SERVER: Final = 15
+_MALFORMED: Final = (
+    "TIELINE_DATABASE_URL is not like postgresql://user:password@host:5432/database. Characters such as @ : / ? # %"
+    " in the password are written as %40 %3A %2F %3F %23 %25."
+)
 
 
 def migrate(dsn: str) -> None:
@@ -54,13 +59,22 @@ def _is_head(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
 
 
 def _connect(dsn: str) -> psycopg.Connection[tuple[object, ...]]:
+    _check_address(dsn)
     try:
         return psycopg.connect(dsn, autocommit=True, connect_timeout=10)
-    except psycopg.ProgrammingError:
-        # The reason is kept to ourselves: it may quote the password.
-        raise Unavailable("TIELINE_DATABASE_URL is not like postgresql://user:password@host:5432/database.") from None
     except psycopg.OperationalError as error:
         raise Unavailable(f"The database cannot be reached: {error}") from error
+
+
+def _check_address(dsn: str) -> None:
+    """Refuse what cannot be meant, before an error of the connection quotes a part of the password as a host."""
+    try:
+        parts = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        raise Unavailable(_MALFORMED) from None
+    ports = str(parts.get("port") or "").split(",")
+    if "@" in str(parts.get("host") or "") or not all(each.isdecimal() or not each for each in ports):
+        raise Unavailable(_MALFORMED)
 
 
 def _check_server(connection: psycopg.Connection[tuple[object, ...]]) -> None:
