@@ -202,7 +202,7 @@ async def test_nobody_listening_is_unreachable(client: GuardedClient) -> None:
 async def test_tls_to_a_plain_server_is_unreachable(client: GuardedClient) -> None:
     async with raw_server(plain(b"x")) as server:
         with pytest.raises(Unreachable):
-            await client.send(Request("GET", f"https://127.0.0.1:{server.port}/", seconds=3))
+            await client.send(Request("GET", f"https://127.0.0.1:{server.port}/", seconds=1))
 
 
 @pytest.mark.parametrize("headers", [{"X": "a\r\nY: b"}, {"X\n": "a"}, {"X": "a\0"}])
