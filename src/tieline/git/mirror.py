@@ -99,18 +99,23 @@ class Mirror:
         """
         return await fetch_refs(self._http, remote)
 
-    async def fetch(self, remote: Remote, integration_id: str, heads: Mapping[str, str]) -> dict[str, str]:
-        """Bring the commits of these branches (name -> commit) here, as far as no ref has them; gives the branches.
+    async def fetch(self, remote: Remote, integration_id: str, heads: Mapping[str, str]) -> Mapping[str, str]:
+        """Bring the commits of these branches (name -> commit) here; gives the branches.
 
         A branch that moved meanwhile is given where it is now. Nothing refers to what was fetched until `move`
         does; git keeps such commits for two weeks.
         """
+        if not heads:
+            return {}
         async with self._held() as lock:
-            present = set((await self.refs("refs/")).values())
-            wanted = {name: sha for name, sha in heads.items() if sha not in present}
-            if not wanted:
-                return dict(heads)
-            return {**heads, **await self._fetch_commits(remote, integration_id, wanted, lock)}
+            try:
+                await self._fetch(remote, render_commits(heads.values()), lock)
+            except (GitFailed, RemoteBroken) as error:
+                if not is_vanished_object(error):
+                    raise
+                # A forced push came between the listing and now, or the host serves no commits by hash.
+                return await self._fetch_branches(remote, integration_id, heads, lock)
+        return heads
 
     async def fetch_ref(self, remote: Remote, source_branch: str, into: str) -> str:
         """Bring one branch of a remote, which may be a fork, into a full ref of ours; gives its commit.
@@ -130,7 +135,7 @@ class Mirror:
         return parse_refs(await self._read("for-each-ref", REF_FORMAT, HEADS), HEADS)
 
     async def refs(self, *prefixes: str) -> dict[str, str]:
-        """All refs at or below any of these full prefixes, by full name."""
+        """All refs, or those at or below any of these full prefixes, by full name."""
         return parse_refs(await self._read("for-each-ref", REF_FORMAT, *prefixes), "")
 
     async def drop_staging(self, integration_id: str) -> None:
@@ -204,19 +209,6 @@ class Mirror:
             ):
                 config = {"gc.auto": "6700"}
                 await self._run(Command(arguments, config=config, seconds=MAINTENANCE_SECONDS, lock=lock, niceness=15))
-
-    async def _fetch_commits(
-        self, remote: Remote, integration_id: str, wanted: Mapping[str, str], lock: int
-    ) -> Mapping[str, str]:
-        """The wanted branches with the commits that came."""
-        try:
-            await self._fetch(remote, render_commits(wanted.values()), lock)
-        except (GitFailed, RemoteBroken) as error:
-            if not is_vanished_object(error):
-                raise
-            # A forced push came between the listing and now, or the host serves no commits by hash.
-            return await self._fetch_branches(remote, integration_id, wanted, lock)
-        return wanted
 
     async def _fetch_branches(
         self, remote: Remote, integration_id: str, wanted: Iterable[str], lock: int

@@ -1,6 +1,7 @@
 """One reconcile: look at the host, fetch what is new, and apply what follows."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -151,13 +152,19 @@ class Reconciler:
 
     async def _look_and_fetch(self, situation: Situation, scope: Scope) -> Observation:
         """The observation with its commits here; once more when a branch vanished between the two."""
-        observation = await self.look(situation, scope)
+        # Its own refs are listed while the host is asked: a commit is not gone because its ref is.
+        observation, refs = await asyncio.gather(
+            self.look(situation, scope), self._mirror(situation.integration).refs()
+        )
+        present = frozenset(refs.values())
         try:
-            return await self._fetch(situation, scope, observation)
+            return await self._fetch(situation, scope, observation, present)
         except RemoteNotFound:
-            return await self._fetch(situation, scope, await self.look(situation, scope))
+            return await self._fetch(situation, scope, await self.look(situation, scope), present)
 
-    async def _fetch(self, situation: Situation, scope: Scope, observation: Observation) -> Observation:
+    async def _fetch(
+        self, situation: Situation, scope: Scope, observation: Observation, present: Collection[str]
+    ) -> Observation:
         """Bring the commits here. A branch that moved since it was listed counts as it is now."""
         remote = observation.remote
         planned = situation.plan(observation, confirmed=False)
@@ -165,10 +172,12 @@ class Reconciler:
             return observation
         followed = followed_heads(remote, situation.settings, planned.default_branch)
         needed = needed_heads(followed, remote, situation.environments)
-        mirror = self._mirror(situation.integration)
-        now_there = await observation.access.run(lambda at: mirror.fetch(at, situation.integration.id, needed))
-        moved = {name: sha for name, sha in now_there.items() if sha != needed[name]}
-        return replace(observation, remote=replace(remote, heads={**remote.heads, **moved})) if moved else observation
+        missing = {name: sha for name, sha in needed.items() if sha not in present}
+        if not missing:
+            return observation
+        mirror, integration_id = self._mirror(situation.integration), situation.integration.id
+        fetched = await observation.access.run(lambda address: mirror.fetch(address, integration_id, missing))
+        return replace(observation, remote=replace(remote, heads={**remote.heads, **fetched}))
 
     async def _remember(self, integration: Integration, observation: Observation, log: Log) -> None:
         """Keep which repository this is before anything of it is applied, and its name of today."""
