@@ -221,6 +221,23 @@ async def test_a_hook_that_somebody_removed_is_repaired_within_the_hour(room: Ro
     assert (await room.integration()).hook_id in room.forge.hooks
 
 
+@pytest.mark.parametrize(("error", "minutes"), [(Unreachable("no answer"), 1), (CredentialsRefused("no", 403), 60)])
+async def test_a_hook_is_tried_again_soon_where_only_the_host_was_down(
+    room: Room, error: Exception, minutes: int
+) -> None:
+    room.forge.fault = raising(error)  # type: ignore[assignment]
+    await register(room)
+    room.forge.fault = None
+    await room.fetch()
+    checked = (await room.integration()).hook_checked_at
+    assert checked is not None
+    for passed, hooks_then in ((minutes - 0.5, 0), (1, 1)):
+        checked -= timedelta(minutes=passed)
+        await room.set_state(hook_checked_at=checked)
+        await room.work.probe(INTEGRATION)
+        assert len(room.forge.hooks) == hooks_then
+
+
 async def delete(room: Room) -> None:
     async with room.database.transaction() as conn:
         await integrations.mark_deleted(conn, await integrations.get_any(conn, BOX, INTEGRATION))

@@ -22,9 +22,11 @@ from tieline.sync.reconcile import Surroundings
 log = structlog.get_logger()
 
 CHECK_EVERY: Final = timedelta(hours=1)
+# A host that was down, or busy, is asked again before long.
+RETRY_AFTER: Final = timedelta(minutes=1)
 REMOVAL_EVERY: Final = timedelta(seconds=30)
 REMOVAL_FOR: Final = timedelta(hours=1)
-# Asking the host again to remove its hook would change nothing.
+# Asking the host again would change nothing, as long as no person does something about it.
 _Hopeless: Final = (CredentialsRefused, RemoteNotFound, RemoteRejected, EgressRefused)
 
 
@@ -52,6 +54,10 @@ class OwnWebhook:
         try:
             hook, changed = await registrar.ensure(self.around.hook_url(integration), integration.hook_id)
             state |= {"hook_id": hook.id}
+        except RemoteError as error:
+            if not isinstance(error, _Hopeless):
+                state = {"hook_checked_at": now() - CHECK_EVERY + RETRY_AFTER}
+            raise
         finally:
             async with self.around.db.transaction() as conn:
                 await integrations.save_state(conn, integration.id, **state)
