@@ -241,6 +241,39 @@ async def test_down_and_up_again(site: Site) -> None:
     assert site.actions() == ["build", "deploy", "deploy", "pause", "build", "deploy", "delete"]
 
 
+async def test_a_redeploy_never_brings_back_what_was_deployed_when_it_was_asked_for(site: Site) -> None:
+    first = await site.commit(MAIN, a="1")
+    await site.push(first)
+    second = await site.commit(MAIN, b="2")
+    push = await site.world.create(kinds.push(PROJECT, second, [], 1, ANN))
+    redeploy = await site.world.create(kinds.redeploy(PROJECT, second, ANN))
+    assert redeploy.parameters["commit"] == first.head_commit
+
+    await site.runner.run(push.id)
+    await site.runner.run(redeploy.id)
+
+    assert [order["commit"] for order in site.orders()] == [first.head_commit] * 2 + [second.head_commit] * 3
+
+
+async def test_what_was_pushed_while_an_environment_was_being_activated_is_built_next(site: Site) -> None:
+    first = await site.commit(await site.save("pr-7", status="inactive"), a="1")
+    activation = await site.world.create(kinds.activate(PROJECT, first, ANN))
+    second = await site.commit(PULL, b="2")
+
+    await site.runner.run(activation.id)
+
+    async with site.world.db.connection() as conn:
+        push = await activities.pending_of(conn, kinds.environment_key(PROJECT.id, "pr-7"), kinds.PUSH)
+    assert push is not None
+    assert push.parameters["commit"] == second.head_commit
+    assert push.payload["user"] == activation.payload["user"]
+    await site.runner.run(push.id)
+    found = await site.world.environment("pr-7")
+    assert found is not None
+    assert found.deployment is not None
+    assert found.deployment.commit == second.head_commit
+
+
 async def test_an_approved_commit_is_deployed_although_a_newer_one_waits(site: Site) -> None:
     pull = await site.commit(PULL)
     await site.save("pr-7", status="inactive")

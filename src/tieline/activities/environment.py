@@ -13,7 +13,7 @@ from tieline.activities.runner import failure_reason_of
 from tieline.activities.steps import Steps
 from tieline.core import kinds
 from tieline.core.clock import now
-from tieline.core.documents import JSON, Activity, Deployment, Environment
+from tieline.core.documents import JSON, Activity, Actor, Deployment, Environment
 from tieline.core.errors import Cancelled, Conflict, DeployFailed
 from tieline.core.ports import ActivityHandler, Deployer, DeploySubject, Log, OrderWriter, Outcome
 from tieline.core.wire import render_deployment
@@ -85,7 +85,26 @@ class EnvironmentActivities:
     async def _activate(self, activity: Activity, steps: Steps) -> JSON:
         payload = await self._build_and_deploy(activity, steps)
         await self._save(activity, status="active")
+        await self._catch_up(activity, steps)
         return payload
+
+    async def _catch_up(self, activity: Activity, steps: Steps) -> None:
+        """Have what was pushed meanwhile built: nobody builds for an environment that is not active yet."""
+        built = required_commit(steps.subject)
+        environment = await self._find(activity)
+        if environment is None or not is_behind(environment, built):
+            return
+        repository = self._shop.repositories.open(activity.project_id)
+        commits, total = await repository.commits(built, environment.head_commit or built)
+        actor = Actor(**activity.payload["user"])
+        async with self._shop.db.transaction() as conn:
+            current = await environments.get(conn, activity.project_id, environment.id, lock=True)
+            waiting = await activities.pending_of(
+                conn, kinds.environment_key(current.project_id, current.id), kinds.PUSH
+            )
+            if waiting is None and is_behind(current, built):
+                await activities.create(conn, kinds.push(steps.subject.project, current, commits, total, actor))
+            await _require_current(conn, activity)
 
     async def _redeploy(self, activity: Activity, steps: Steps) -> JSON:
         if steps.subject.environment.deployment is None:
@@ -201,8 +220,7 @@ class EnvironmentActivities:
             project = await projects.get(conn, activity.project_id)
             environment = await environments.get(conn, project.id, activity.environment_id or "")
             parent = await environments.find(conn, project.id, environment.parent) if environment.parent else None
-        commit = activity.parameters.get("commit") or environment.head_commit
-        return DeploySubject(project, environment, parent, commit, activity.id)
+        return DeploySubject(project, environment, parent, kinds.commit_of(activity, environment), activity.id)
 
     async def _save(self, activity: Activity, **columns: object) -> None:
         """Change the environment, as long as this attempt still counts."""
@@ -232,6 +250,12 @@ class EnvironmentActivities:
 def starts_as_copy(environment: Environment) -> bool:
     """Whether its first deployment begins with the data of its parent."""
     return environment.deployment is None and environment.clone_parent_on_create
+
+
+def is_behind(environment: Environment, built: str) -> bool:
+    """Whether it runs, and follows another commit than the one that was built."""
+    follows = environment.status == "active" and not environment.awaiting_approval
+    return follows and environment.head_commit not in (None, built)
 
 
 def has_other_plans(environment: Environment, activity: Activity) -> bool:

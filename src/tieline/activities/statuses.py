@@ -51,7 +51,7 @@ class BuildStatuses:
 
 def plan_status(activity: Activity, environment: Environment, state: BuildState, public_url: str) -> BuildStatus | None:
     """What to say about the activity's commit; None when it has none."""
-    commit = activity.parameters.get("commit") or environment.head_commit
+    commit = kinds.commit_of(activity, environment)
     if not commit:
         return None
     return BuildStatus(

@@ -51,6 +51,13 @@ def is_cancellable(activity: Activity) -> bool:
     return activity.type != DELETE and not activity.type.endswith(".register_hooks")
 
 
+def commit_of(activity: Activity, environment: Environment) -> str | None:
+    """The commit that an activity is about; a redeploy is about the one that is deployed when it runs."""
+    if activity.type == REDEPLOY and environment.deployment is not None:
+        return environment.deployment.commit
+    return activity.parameters.get("commit") or environment.head_commit
+
+
 def push(
     project: Project,
     environment: Environment,
