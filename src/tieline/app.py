@@ -161,6 +161,7 @@ class House:
             "read_hooks": sources.read_hooks,
             "probe": sources.probe,
             "remove_integration": sources.remove_integration,
+            "maintain": sources.maintain,
             "send_deliveries": sender.send_deliveries,
         }
         return Engine(dsn, handlers, self._sweep, concurrency=self.settings.worker_concurrency)

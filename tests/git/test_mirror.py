@@ -281,12 +281,31 @@ async def test_many_checkouts_at_once(host: Host, mirror: Mirror, tmp_path: Path
     assert [(tmp_path / sha / "file.txt").read_text() for sha in shas] == ["0", "1", "2", "3", "4", "5"]
 
 
-async def test_maintenance_keeps_everything(host: Host, mirror: Mirror) -> None:
+async def test_maintenance_gathers_packs_and_keeps_everything(host: Host, mirror: Mirror) -> None:
     host.repository.commit("main")
     heads = await follow(mirror, host)
+    assert await mirror.is_worn()
+    for number in range(3):
+        heads = {"main": host.repository.commit("main", str(number), heads["main"])}
+        assert await follow(mirror, host) == heads
     await mirror.maintain()
+    assert not await mirror.is_worn()
     assert await mirror.heads() == heads
+    assert len(list((mirror.path / "objects/pack").glob("*.pack"))) == 1
     assert list((mirror.path / "objects/info/commit-graphs").glob("*.graph"))
+
+
+async def test_once_a_week_git_collects_what_is_left_over(host: Host, mirror: Mirror) -> None:
+    host.repository.commit("main")
+    await follow(mirror, host)
+    await mirror.maintain()
+    stamp = mirror.path / "gc-stamp"
+    week_ago = stamp.stat().st_mtime - 8 * 86_400
+    os.utime(stamp, (week_ago, week_ago))
+    heads = await mirror.heads()
+    await mirror.maintain()
+    assert stamp.stat().st_mtime > week_ago
+    assert await mirror.heads() == heads
 
 
 async def test_a_first_fetch_of_many_branches_packs_them(host: Host, mirror: Mirror) -> None:

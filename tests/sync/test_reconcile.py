@@ -363,3 +363,17 @@ async def test_a_person_acts_between_plan_and_step(room: Room) -> None:
     assert found["feature-a"].head_commit != head
     assert len(await room.activities(kinds.PUSH)) == 1
     assert await room.activities(kinds.DELETE) == []
+
+
+async def test_a_repository_is_tidied_when_it_is_worn(room: Room) -> None:
+    await room.fetch()
+    assert await waiting_maintenance(room) == [{"project_id": room.project_id}]
+    await room.work.maintain(room.project_id)
+    assert not await room.mirror.is_worn()
+    assert await room.mirror.heads() == room.forge.repository.heads()
+
+
+async def waiting_maintenance(room: Room) -> list[dict[str, str]]:
+    async with room.database.connection() as conn:
+        cursor = await conn.execute("select args from procrastinate_jobs where task_name = 'maintain'")
+        return [row["args"] for row in await cursor.fetchall()]

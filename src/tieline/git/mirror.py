@@ -38,7 +38,7 @@ from tieline.git.refs import (
     staging,
 )
 from tieline.git.remote import Remote
-from tieline.git.storage import create, locked
+from tieline.git.storage import create, is_gc_due, is_worn, locked
 
 Resolve = Callable[[str, int], Awaitable[str]]
 
@@ -47,6 +47,12 @@ MAINTENANCE_SECONDS: Final = 3600.0
 MANY_REFS: Final = 500
 _ABBREVIATION: Final = re.compile(r"[0-9a-f]{4,40}\Z")
 _PROJECT: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+# Packs double in size from one to the next, so that a large one is seldom written again.
+_MAINTENANCE: Final = (
+    ("pack-refs", "--all"),
+    ("repack", "-d", "--geometric=2", "--quiet"),
+    ("commit-graph", "write", "--reachable", "--split", "--no-progress"),
+)
 _FETCH: Final = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--stdin")
 
 
@@ -199,16 +205,20 @@ class Mirror:
             arguments = ("read-tree", "--reset", "-u", "--no-recurse-submodules", tree)
             await self._run(Command(arguments, config=config, environment=places, seconds=FETCH_SECONDS))
 
+    async def is_worn(self) -> bool:
+        """Whether enough has gathered since the last `maintain` that git is slower for it."""
+        return await asyncio.to_thread(is_worn, self.path)
+
     async def maintain(self) -> None:
-        """Pack refs and objects and write the commit-graph, at low priority. Writers wait meanwhile."""
+        """Gather small packs and refs and write the commit-graph, at low priority. Writers wait meanwhile.
+
+        Once a week git also looks for what nothing refers to any more.
+        """
         async with self._held() as lock:
-            for arguments in (
-                ("pack-refs", "--all"),
-                ("gc", "--auto", "--quiet"),
-                ("commit-graph", "write", "--reachable", "--split", "--no-progress"),
-            ):
-                config = {"gc.auto": "6700"}
-                await self._run(Command(arguments, config=config, seconds=MAINTENANCE_SECONDS, lock=lock, niceness=15))
+            for arguments in _MAINTENANCE:
+                await self._tidy(lock, *arguments)
+            if is_gc_due(self.path):
+                await self._tidy(lock, "gc", "--quiet")
 
     async def _fetch_branches(
         self, remote: Remote, integration_id: str, wanted: Iterable[str], lock: int
@@ -269,6 +279,9 @@ class Mirror:
 
     async def _write(self, lock: int, *arguments: str) -> None:
         await self._run(Command(arguments, lock=lock))
+
+    async def _tidy(self, lock: int, *arguments: str) -> None:
+        await self._run(Command(arguments, seconds=MAINTENANCE_SECONDS, lock=lock, niceness=15))
 
     async def _run(self, command: Command) -> bytes:
         return await run(self._here(command))

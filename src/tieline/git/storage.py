@@ -5,8 +5,10 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +34,8 @@ _CONFIG: Final = """\
 # A deployer gets the bytes that were committed: no line ending is changed and no filter runs.
 _ATTRIBUTES: Final = "* -text -eol -ident -filter -working-tree-encoding\n"
 _POLL_SECONDS: Final = 0.05
+MOST_PACKS: Final = 20
+GC_EVERY: Final = timedelta(days=7)
 LOCK_SECONDS: Final = 1800.0
 
 
@@ -109,6 +113,21 @@ def _try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def is_worn(path: Path) -> bool:
+    """Whether git would be quicker after some maintenance: there are many packs, as every fetch makes one."""
+    packs = len(list((path / "objects/pack").glob("*.pack")))
+    return packs > MOST_PACKS or (packs > 0 and not (path / "objects/info/commit-graphs").exists())
+
+
+def is_gc_due(path: Path) -> bool:
+    """Whether a week has gone by since this was last asked and true; never for a repository that is new."""
+    stamp, moment = path / "gc-stamp", time.time()
+    due = stamp.exists() and moment - stamp.stat().st_mtime > GC_EVERY.total_seconds()
+    if due or not stamp.exists():
+        stamp.touch()
+    return due
 
 
 def remove_leftovers(path: Path) -> None:

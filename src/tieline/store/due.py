@@ -44,6 +44,12 @@ async def wake_removal(conn: Connection, integration_id: str) -> None:
     await wake(conn, "remove_integration", key, {"integration_id": integration_id}, _lock(integration_id))
 
 
+async def wake_maintenance(conn: Connection, project_id: str) -> None:
+    """Have a project's repository tidied up. Should the wake-up be lost, the next fetch finds that it is due."""
+    key = f"maintain:{project_id}"
+    await wake(conn, "maintain", key, {"project_id": project_id}, key)
+
+
 def _lock(integration_id: str) -> str:
     return f"integration:{integration_id}"
 

@@ -137,6 +137,10 @@ class SourceWork:
         async with self.around.db.transaction() as conn:
             await integrations.remove(conn, integration.id)
 
+    async def maintain(self, project_id: str) -> None:
+        """Tidy up a project's repository."""
+        await self.around.repositories.open(project_id).maintain()
+
     async def _drop_staging(self, integration: Integration) -> None:
         """What cannot be dropped now is in nobody's way; a row that stays for ever would be."""
         try:

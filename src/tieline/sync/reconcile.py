@@ -24,7 +24,7 @@ from tieline.core.remote import Scope
 from tieline.git.mirror import Mirror, Repositories
 from tieline.git.refs import HEADS
 from tieline.integrations.base import Registry, Source
-from tieline.store import fetches, integrations, projects
+from tieline.store import due, fetches, integrations, projects
 from tieline.store.database import Connection, Database
 from tieline.store.environment_memory import EnvironmentMemory
 from tieline.store.seal import SecretBox
@@ -231,8 +231,11 @@ class Reconciler:
         following = self._next_look(integration, activity, planned, moment)
         if following is not None:
             state |= {"next_reconcile_at": following}
+        is_worn = await self._mirror(integration).is_worn()
         async with self.around.db.transaction() as conn:
             await integrations.save_state(conn, integration.id, **state)
+            if is_worn:
+                await due.wake_maintenance(conn, integration.project_id)
 
     def _next_look(
         self, integration: Integration, activity: Activity, planned: Plan, moment: datetime
