@@ -196,6 +196,11 @@ async def test_another_repository_is_met_like_a_new_one(client: Client, project:
         False,
     )
     assert after.secrets["hook"] != before.secrets["hook"]
+    async with instance.services.db.connection() as conn:
+        cursor = await conn.execute("select id, config from integration where deleted_at is not null and hook_id = 'h'")
+        (left,) = await cursor.fetchall()
+    assert left["config"]["repository"] == "acme/site", "whose hook is removed now"
+    assert [each["id"] for each in await client.get(f"/projects/{project}/integrations")] == [entity["id"]]
     # The activities of the creation wait still, so no second ones were made.
     assert sorted(await open_types(client, project)) == ["integration.forge.fetch", "integration.forge.register_hooks"]
 

@@ -163,7 +163,7 @@ class ForgeRegistrar:
 
     async def remove(self, url: str, known_id: str | None) -> None:
         self.forge.ask("remove")
-        for name in [name for name, place in self.forge.hooks.items() if place == url]:
+        for name in [name for name, place in self.forge.hooks.items() if place == url or name == known_id]:
             del self.forge.hooks[name]
 
 

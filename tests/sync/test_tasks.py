@@ -269,6 +269,23 @@ async def test_a_removed_integration_takes_its_hook_along_and_leaves_environment
     await hooked.work.remove_integration(INTEGRATION)
 
 
+@pytest.mark.parametrize("by_another_name", [True, False])
+async def test_the_hook_of_a_repository_that_is_followed_no_more_goes(hooked: Room, *, by_another_name: bool) -> None:
+    """Unless it is the same repository after all, whose hook was found again."""
+    before = await hooked.integration()
+    async with hooked.database.transaction() as conn:
+        await integrations.leave_behind(conn, BOX, before, "left234567890")
+    if not by_another_name:
+        await hooked.set_state(hook_id=None)
+
+    await hooked.work.remove_integration("left234567890")
+
+    assert (before.hook_id in hooked.forge.hooks) is by_another_name
+    async with hooked.database.connection() as conn:
+        assert await integrations.find_any(conn, BOX, "left234567890") is None
+    assert await hooked.integration() != before or by_another_name
+
+
 async def test_an_integration_that_nobody_removed_stays(hooked: Room) -> None:
     await hooked.work.remove_integration(INTEGRATION)
     assert not await is_gone(hooked)

@@ -195,7 +195,16 @@ async def _apply(conn: Connection, rooms: Rooms, change: Change) -> None:
         conn, rooms.services.box, change.present, config=change.config, secrets={**change.secrets, **renewed}
     )
     if change.moves:
+        await _leave_hook_behind(conn, rooms, change.present)
         await integrations.save_state(conn, change.present.id, **_FORGOTTEN)
+
+
+async def _leave_hook_behind(conn: Connection, rooms: Rooms, present: Integration) -> None:
+    """The hook at the repository that is followed no more goes like that of a removed integration."""
+    if present.hook_id is not None:
+        left = new_id()
+        await integrations.leave_behind(conn, rooms.services.box, present, left)
+        await due.wake_removal(conn, left)
 
 
 async def _follow(

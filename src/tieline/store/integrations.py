@@ -216,6 +216,32 @@ async def save_state(conn: Connection, id: str, **columns: object) -> None:
         await notify.changed(conn, "integrations", row["project_id"])
 
 
+async def leave_behind(conn: Connection, box: SecretBox, integration: Integration, id: str) -> None:
+    """A copy under another id, removed already: what is left to do for it is to remove its hook at the host."""
+    await conn.execute(
+        """
+        insert into integration (id, project_id, type, config, hook_id, created_at, deleted_at)
+        values (%s, %s, %s, %s, %s, %s, clock_timestamp())
+        """,
+        [
+            id,
+            integration.project_id,
+            integration.type,
+            Jsonb(integration.config),
+            integration.hook_id,
+            integration.created_at,
+        ],
+    )
+    await _save_secrets(conn, box, id, integration.secrets)
+
+
+async def shares_hook(conn: Connection, integration: Integration) -> bool:
+    """Whether another integration goes on using the same hook: its repository was only given by another name."""
+    query = "select 1 from integration where hook_id = %s and id <> %s and deleted_at is null"
+    cursor = await conn.execute(query, [integration.hook_id, integration.id])
+    return await cursor.fetchone() is not None
+
+
 async def mark_deleted(conn: Connection, integration: Integration) -> None:
     """Hide it at once; the row goes with `remove` when its hook at the host is gone."""
     await conn.execute(

@@ -82,6 +82,9 @@ class OwnWebhook:
             return True
         if due is not None and moment < due:
             return False
+        async with self.around.db.connection() as conn:
+            if await integrations.shares_hook(conn, integration):
+                return True
         try:
             await registrar.remove(self.around.hook_url(integration), integration.hook_id)
         except RemoteError as error:
