@@ -83,8 +83,9 @@ class Remote:
             "transfer.bundleURI": "false",
             "fetch.writeCommitGraph": "false",
             "http.proxy": "",
+            # A host that packs a large repository for the first time may think about it for a minute or two.
             "http.lowSpeedLimit": "1000",
-            "http.lowSpeedTime": "30",
+            "http.lowSpeedTime": "120",
             # Following would carry the Authorization header to wherever the host points.
             "http.followRedirects": "false",
             **{f"fetch.fsck.{name}": "ignore" for name in _FORGIVEN},
