@@ -56,15 +56,19 @@ class PlainRoute(Route):
 
 
 def plain_routes(rooms: Rooms) -> list[PlainRoute]:
-    """The paths that must be fast, without anything around them. Their documentation is in `integrations`."""
+    """The paths that must be fast, without anything around them. They are documented in `openapi`."""
     reads = IntegrationReads(rooms.gate, rooms.shelves)
     door = HookDoor(rooms.shelves, rooms.inbox, rooms.metrics)
     listed = "/projects/{project_id}/integrations"
     one = listed + "/{integration_id}"
+    served = ((listed, reads, "GET"), (one, reads, "GET"), (one + "/hook", door, "POST"))
     return [
-        PlainRoute(prefix + path, endpoint=endpoint, methods=[method], include_in_schema=False)
-        for prefix in PREFIXES
-        for path, endpoint, method in ((listed, reads, "GET"), (one, reads, "GET"), (one + "/hook", door, "POST"))
+        PlainRoute("/healthz", endpoint=operations.Alive(), methods=["GET"]),
+        *(
+            PlainRoute(prefix + path, endpoint=endpoint, methods=[method])
+            for prefix in PREFIXES
+            for path, endpoint, method in served
+        ),
     ]
 
 

@@ -92,6 +92,7 @@ def _add_hot_paths(paths: JSON) -> None:
     paths[_LISTED] = {"get": _read("List a project's integrations", listing), **paths[_LISTED]}
     paths[_ONE] = {"get": _read("Get one integration", listing["items"], "integration_id"), **paths[_ONE]}
     paths[_ONE + "/hook"] = {"post": _hook_operation()}
+    paths["/healthz"] = {"get": _health_operation()}
     paths[_LISTED]["post"]["requestBody"] = _body("IntegrationCreate")
     paths[_ONE]["patch"]["requestBody"] = _body("IntegrationPatch")
 
@@ -115,6 +116,16 @@ def _hook_operation() -> JSON:
         "parameters": _path_parameters("project_id", "integration_id"),
         "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}},
         "responses": _answers({"$ref": REFERENCE.format(model=Plain.__name__)}),
+    }
+
+
+def _health_operation() -> JSON:
+    health = {"application/json": {"schema": {"$ref": REFERENCE.format(model="Health")}}}
+    return {
+        "tags": ["Operations"],
+        "summary": "Whether the process is alive",
+        "operationId": "healthz",
+        "responses": {"200": {"description": "OK", "content": health}},
     }
 
 
