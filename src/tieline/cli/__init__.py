@@ -1,8 +1,13 @@
 """The command line: starts the server's processes, and is a client of its API."""
 
+import sys
+
 
 def main() -> None:
     """Run a command."""
-    from tieline.cli.application import run  # noqa: PLC0415 - importing this package costs nothing
+    try:
+        from tieline.cli.application import run  # noqa: PLC0415 - Ctrl-C may come while it is still loaded
 
-    run()
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -8,7 +8,7 @@ import typer
 
 import tieline
 from tieline.cli.commands import activities, environments, integrations, processes, projects, tokens, users
-from tieline.cli.failure import MEANING, Failure, Status
+from tieline.cli.failure import MEANING, Failure
 
 _STATUSES: Final = "\n".join(f"  {status.value:>3}  {meaning}" for status, meaning in MEANING.items())
 _HELP: Final = f"""Project integrations that speak the Upsun API: the server, and a client of it.
@@ -68,5 +68,3 @@ def run() -> None:
         for sentence in failure.sentences:
             typer.echo(sentence, err=True)
         sys.exit(failure.status)
-    except KeyboardInterrupt:
-        sys.exit(Status.INTERRUPTED)

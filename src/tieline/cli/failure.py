@@ -59,7 +59,7 @@ class Failure(Exception):
         self.sentences = tuple(printable(each) for each in sentences)
 
 
-class StaleFailure(Failure):
+class Conflict(Failure):
     """The request contradicts what is there by now (409)."""
 
 
@@ -83,7 +83,7 @@ def explain(server: str, code: int, body: bytes, location: str | None = None) ->
         )
     if code in _INPUT:
         return Failure(Status.INVALID, *_fields(document))
-    kind = StaleFailure if code == 409 else Failure  # noqa: PLR2004 - as HTTP has it
+    kind = Conflict if code == 409 else Failure  # noqa: PLR2004 - as HTTP has it
     return kind(_OF_CODE.get(code, Status.FAILED), *_sentences(code, str(document.get("message", ""))))
 
 

@@ -57,7 +57,9 @@ def tell_line(line: bytes, *, timestamps: bool = False, err: bool = False) -> No
     message = str(entry["data"]["message"]).removesuffix("\n")
     stream = sys.stderr if err else sys.stdout
     shown = printable(message) if stream.isatty() else message
-    typer.echo(f"{local_time(entry['data']['timestamp'])}  {shown}" if timestamps else shown, err=err)
+    text = f"{local_time(entry['data']['timestamp'])}  {shown}" if timestamps else shown
+    # `color` keeps what a pipe is to get as it is; for a terminal it was taken out above.
+    typer.echo(text, err=err, color=True)
 
 
 def wait_for(client: Client, activities: Sequence[dict[str, Any]]) -> None:

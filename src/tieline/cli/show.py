@@ -1,5 +1,6 @@
 """What commands print: documents and tables on standard output, remarks on standard error."""
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 
 from tieline.cli.client import Answer
-from tieline.cli.text import flat, printable
+from tieline.cli.text import escaped, flat, printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -25,8 +26,13 @@ class Column:
 
 
 def document(answer: Answer) -> None:
-    """The API's own answer, byte for byte, and a line end."""
-    typer.echo(answer.body)
+    """The API's own answer, and a line end."""
+    raw(answer.body + b"\n")
+
+
+def raw(json_text: bytes) -> None:
+    """JSON byte for byte; at a terminal with escapes for what would steer that."""
+    typer.echo(escaped(json_text.decode(errors="replace")) if sys.stdout.isatty() else json_text, nl=False)
 
 
 def listing(answer: Answer, columns: Sequence[Column], row: Callable[[Any], Row], *, empty: str, as_json: bool) -> None:

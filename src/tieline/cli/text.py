@@ -31,6 +31,14 @@ def _shown(character: str) -> str:
     return character
 
 
+def escaped(json_text: str) -> str:
+    """The same JSON, with the characters that steer a terminal as JSON's own escapes; it has them in strings only."""
+    return "".join(
+        f"\\u{ord(each):04x}" if each in _REORDERING or (each != "\n" and unicodedata.category(each) == "Cc") else each
+        for each in json_text
+    )
+
+
 def flat(document: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """A document as dotted names and values; its links are left out."""
     for name, value in document.items():

@@ -122,5 +122,7 @@ def _fate(field: Field) -> str:
     """What becomes of a field that is not given."""
     if _is_mandatory(field):
         return "  [required]"
-    default = {True: "yes", False: "no"}[bool(field.default)] if field.kind == "flag" else field.default
-    return "" if default in (None, [], {}) else f"  [default: {default}]"
+    if field.default in (None, "", [], {}):
+        return ""
+    default = ("yes" if field.default else "no") if field.kind == "flag" else field.default
+    return f"  [default: {default}]"

@@ -6,6 +6,8 @@ import typer
 
 from tieline.cli import show
 from tieline.cli.client import Client
+from tieline.cli.commands.environments import find_environment
+from tieline.cli.commands.integrations import find_integration
 from tieline.cli.failure import Failure, Status
 from tieline.cli.follow import follow_log, is_open, is_seal, outcome, outcome_of, read_log, tell_line
 from tieline.cli.options import SERVER, AsJSON, Project, Server, connect_project
@@ -23,10 +25,10 @@ _COLUMNS: Final = (
 Identifier = Annotated[str, typer.Argument(metavar="ID", help="The activity.")]
 Newest = Annotated[str | None, typer.Argument(metavar="ID", help="The activity; the newest, when it is not given.")]
 Environment = Annotated[
-    str | None, typer.Option("--environment", "-e", metavar="ID", help="Only those of this environment.")
+    str | None, typer.Option("--environment", "-e", metavar="ID", help="Only those of this environment, or branch.")
 ]
 Integration = Annotated[
-    str | None, typer.Option("--integration", "-i", metavar="ID", help="Only those of this integration.")
+    str | None, typer.Option("--integration", "-i", metavar="ID", help="Only those of this integration, or type.")
 ]
 
 
@@ -35,8 +37,10 @@ def _side(client: Client, environment: str | None, integration: str | None) -> C
     if environment and integration:
         raise Failure(Status.USAGE, "Give --environment or --integration, not both.")
     if environment:
-        return client.within("environments", environment)
-    return client.within("integrations", integration) if integration else client
+        return client.within("environments", find_environment(client, environment).entity["id"])
+    if integration:
+        return client.within("integrations", find_integration(client, integration).entity["id"])
+    return client
 
 
 @app.command("list")
@@ -123,7 +127,7 @@ def show_log(
     for line in (follow_log if follow else read_log)(client, found):
         sealed = is_seal(line)
         if as_json:
-            typer.echo(line, nl=False)
+            show.raw(line)
         else:
             tell_line(line, timestamps=timestamps)
     _conclude(client, found, follow=follow, sealed=sealed)

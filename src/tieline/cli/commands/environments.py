@@ -8,6 +8,7 @@ from tieline.cli import show
 from tieline.cli.ask import confirm
 from tieline.cli.client import Answer, Client
 from tieline.cli.failure import Failure, Status
+from tieline.cli.fields import suggest
 from tieline.cli.follow import wait_for
 from tieline.cli.options import SERVER, AsJSON, NoWait, Project, Server, Yes, connect_project, one_of
 from tieline.cli.text import short
@@ -55,21 +56,27 @@ def get_environment(
     environment: Identifier, *, server: Server = SERVER, project: Project = None, as_json: AsJSON = False
 ) -> None:
     """Show an environment."""
-    answer = _find(connect_project(server, project), environment)
+    answer = find_environment(connect_project(server, project), environment)
     show.entity(answer, as_json=as_json, url=_url(answer.entity))
 
 
-def _find(client: Client, wanted: str) -> Answer:
+def find_environment(client: Client, wanted: str) -> Answer:
     """An environment by its id, or by the name of its branch."""
     try:
         return client.get("environments", wanted)
     except Failure as failure:
         if failure.status != Status.NOT_FOUND:
             raise
-        named = [each for each in client.get("environments").items if each["name"] == wanted and not each["is_pr"]]
-        if not named:
-            raise
-    return client.get("environments", named[0]["id"])
+    return client.get("environments", _id_of_branch(client.get("environments").items, wanted))
+
+
+def _id_of_branch(environments: list[dict[str, Any]], branch: str) -> str:
+    branches = {str(each["name"]): str(each["id"]) for each in environments if not each["is_pr"]}
+    if branch not in branches:
+        known = {*branches, *(each["id"] for each in environments)}
+        sentence = f"There is no environment and no branch {branch!r}{suggest(branch, known)}"
+        raise Failure(Status.NOT_FOUND, sentence, "`tieline environment list` shows what there is.")
+    return branches[branch]
 
 
 @app.command("activate")
@@ -148,13 +155,13 @@ def delete_environment(
 ) -> None:
     """Remove an inactive environment. A branch that is still there comes back with the next synchronisation."""
     client = connect_project(server, project)
-    found = _find(client, environment).entity["id"]
+    found = find_environment(client, environment).entity["id"]
     confirm(f"Remove the environment {found}?", agreed=yes)
     _finish(client, client.delete("environments", found), as_json=as_json, no_wait=no_wait)
 
 
 def _operate(client: Client, wanted: str, operation: str, body: Any = None, *, as_json: bool, no_wait: bool) -> None:
-    found = _find(client, wanted).entity["id"]
+    found = find_environment(client, wanted).entity["id"]
     answer = client.post("environments", found, operation, body=body)
     _finish(client, answer, as_json=as_json, no_wait=no_wait)
 

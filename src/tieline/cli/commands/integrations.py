@@ -56,10 +56,10 @@ def get_integration(
     integration: Identifier, *, server: Server = SERVER, project: Project = None, as_json: AsJSON = False
 ) -> None:
     """Show one integration, with the URL of its webhook."""
-    _show(_find(connect_project(server, project), integration), as_json=as_json)
+    _show(find_integration(connect_project(server, project), integration), as_json=as_json)
 
 
-def _find(client: Client, wanted: str) -> Answer:
+def find_integration(client: Client, wanted: str) -> Answer:
     """An integration by its id, or by its type when there is only one of that."""
     try:
         return client.get("integrations", wanted)
@@ -188,7 +188,7 @@ def update_integration(
         _ask_for_one(ctx, wants_help=wants_help)
         return
     client = connect_project(server, project)
-    present = _find(client, integration).entity
+    present = find_integration(client, integration).entity
     document = _describe(server)
     type_key, name = present["type"], f"update {printable(integration)}"
     options = TypeOptions(type_key, _fields_of(document, type_key), changing=True)
@@ -215,14 +215,17 @@ def delete_integration(
     server: Server = SERVER,
     project: Project = None,
     as_json: AsJSON = False,
+    no_wait: NoWait = False,
     yes: Yes = False,
 ) -> None:
     """Remove an integration, and its webhook at the host. The environments stay."""
     client = connect_project(server, project)
-    present = _find(client, integration).entity
+    present = find_integration(client, integration).entity
     confirm(f"Remove the {present['type']} integration {present['id']}?", agreed=yes)
     answer = client.delete("integrations", present["id"])
     show.done(answer, f"The integration {present['id']} is removed.", as_json=as_json)
+    if not no_wait:
+        wait_for(client, answer.activities)
 
 
 @app.command("validate")
@@ -231,7 +234,7 @@ def validate_integration(
 ) -> None:
     """Ask the outside service whether the integration can work; 4 when not, with what is missing."""
     client = connect_project(server, project)
-    answer = client.post("integrations", _find(client, integration).entity["id"], "validate")
+    answer = client.post("integrations", find_integration(client, integration).entity["id"], "validate")
     show.done(answer, "The integration can work.", as_json=as_json)
 
 
@@ -250,7 +253,7 @@ def synchronise_integration(
     """Read the Git host now, and wait until the environments follow it."""
     client = connect_project(server, project)
     body = {"confirm_prune": confirm_prune}
-    answer = client.post("integrations", _find(client, integration).entity["id"], "sync", body=body)
+    answer = client.post("integrations", find_integration(client, integration).entity["id"], "sync", body=body)
     if as_json:
         show.document(answer)
     if not no_wait:

@@ -7,7 +7,7 @@ import typer
 from tieline.cli import show
 from tieline.cli.client import Answer, connect
 from tieline.cli.commands.users import user_id
-from tieline.cli.failure import Failure, StaleFailure, Status
+from tieline.cli.failure import Conflict, Failure, Status
 from tieline.cli.options import SERVER, AsJSON, Project, Server, connect_project, one_of, pairs
 from tieline.cli.text import local_time
 
@@ -138,7 +138,7 @@ def grant_access(
     wanted = user_id(connect(server), user)
     try:
         answer = client.post("user-access", body=[{"user_id": wanted, "permissions": [role]}])
-    except StaleFailure:
+    except Conflict:
         answer = client.patch("user-access", wanted, body={"permissions": [role]})
     show.done(answer, f"{user} has the role {role} now.", as_json=as_json)
 
