@@ -184,6 +184,7 @@ class House:
             deployer=_deployer(self.settings),
             write_order=render_order,
             trees=self.settings.data.absolute() / "trees",
+            bring_commits=sources.bring_commits,
         )
         handlers = {**EnvironmentActivities(workshop).handlers(), **sources.activity_handlers()}
         statuses = BuildStatuses(self.registry, self.box, self.settings.base_url)

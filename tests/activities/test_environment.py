@@ -52,6 +52,8 @@ class Site:
     folder: Path
     repositories: Repositories
     runner: Runner
+    hosted: list[str]
+    """Repositories that hold what the Git host has and this machine has not."""
 
     @property
     def repository(self) -> HostedRepository:
@@ -106,10 +108,18 @@ async def site(world: World, tmp_path: Path) -> Any:
         return Redactor(["hunter22"])
 
     repositories = Repositories(tmp_path / "repositories", resolve, client)
+    hosted: list[str] = []
+
+    async def bring_commits(integration_id: str) -> None:
+        """What another machine has fetched already."""
+        assert integration_id == INTEGRATION.id
+        for path in hosted:
+            HostedRepository(repositories.open(PROJECT.id).path).git("fetch", "--quiet", path, "main")
+
     deployer = CommandDeployer(executable, tmp_path / "runs", Limits(seconds=30, grace_seconds=0.5, linger_seconds=0.2))
-    shop = Workshop(world.db, BOX, repositories, deployer, render_order, tmp_path / "trees")
+    shop = Workshop(world.db, BOX, repositories, deployer, render_order, tmp_path / "trees", bring_commits)
     runner = Runner(world.db, world.signals, EnvironmentActivities(shop).handlers(), redactor_of)
-    yield Site(world, tmp_path, repositories, runner)
+    yield Site(world, tmp_path, repositories, runner, hosted)
     await client.close()
     assert list((tmp_path / "trees").glob("*")) == []
 
@@ -272,6 +282,23 @@ async def test_what_was_pushed_while_an_environment_was_being_activated_is_built
     assert found is not None
     assert found.deployment is not None
     assert found.deployment.commit == second.head_commit
+
+
+async def test_a_commit_that_another_machine_noticed_is_fetched_and_built(site: Site, tmp_path: Path) -> None:
+    elsewhere = HostedRepository.create(tmp_path / "elsewhere.git")
+    commit = elsewhere.commit_tree({"index.html": "hello"})
+    elsewhere.point("refs/heads/main", commit)
+    await site.save("main", head_commit=commit)
+    main = await site.world.environment("main")
+    assert main is not None
+
+    failed = await site.push(main)
+    assert (failed.result, failed.failure_reason) == ("failure", "error")
+    assert f"The commit {commit} is not to be had any more" in await site.world.text(failed)
+
+    site.hosted.append(str(elsewhere.path))
+    assert (await site.push(main)).result == "success"
+    assert [order["files"] for order in site.orders()] == [["index.html"]] * 2
 
 
 async def test_an_approved_commit_is_deployed_although_a_newer_one_waits(site: Site) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from tieline.activities.runner import failure_reason_of
 from tieline.activities.steps import Steps
 from tieline.core import kinds
 from tieline.core.clock import now
-from tieline.core.documents import JSON, Activity, Actor, Deployment, Environment
+from tieline.core.documents import JSON, Activity, Actor, Commit, Deployment, Environment
 from tieline.core.errors import Cancelled, Conflict, DeployFailed
 from tieline.core.ports import ActivityHandler, Deployer, DeploySubject, Log, OrderWriter, Outcome
 from tieline.core.wire import render_deployment
@@ -29,7 +29,11 @@ Work = Callable[[Activity, Steps], Awaitable[JSON]]
 
 @dataclass(frozen=True)
 class Workshop:
-    """What environments are built with. `trees` is a folder for checkouts, on this machine alone."""
+    """What environments are built with. `trees` is a folder for checkouts, on this machine alone.
+
+    `bring_commits` fetches what an integration's Git host has into this machine's repository: the machine that
+    noticed a commit need not be the one that builds it.
+    """
 
     db: Database
     box: SecretBox
@@ -37,6 +41,7 @@ class Workshop:
     deployer: Deployer
     write_order: OrderWriter
     trees: Path
+    bring_commits: Callable[[str], Awaitable[None]]
 
 
 class EnvironmentActivities:
@@ -94,8 +99,7 @@ class EnvironmentActivities:
         environment = await self._find(activity)
         if environment is None or not is_behind(environment, built):
             return
-        repository = self._shop.repositories.open(activity.project_id)
-        commits, total = await repository.commits(built, environment.head_commit or built)
+        commits, total = await self._commits(environment, built)
         actor = Actor(**activity.payload["user"])
         async with self._shop.db.transaction() as conn:
             current = await environments.get(conn, activity.project_id, environment.id, lock=True)
@@ -105,6 +109,10 @@ class EnvironmentActivities:
             if waiting is None and is_behind(current, built):
                 await activities.create(conn, kinds.push(steps.subject.project, current, commits, total, actor))
             await _require_current(conn, activity)
+
+    async def _commits(self, environment: Environment, built: str) -> tuple[Sequence[Commit], int]:
+        repository, head = self._shop.repositories.open(environment.project_id), environment.head_commit or built
+        return await repository.commits(built, head) if await repository.has(head) else ((), 0)
 
     async def _redeploy(self, activity: Activity, steps: Steps) -> JSON:
         if steps.subject.environment.deployment is None:
@@ -241,10 +249,18 @@ class EnvironmentActivities:
         await asyncio.to_thread(_clear, tree.parent)
         try:
             await steps.log.write(f"Checking out {commit}")
-            await self._shop.repositories.open(activity.project_id).checkout(commit, tree)
+            await self._checkout(steps.subject.environment, commit, tree)
             yield tree
         finally:
             await asyncio.to_thread(_clear, tree.parent)
+
+    async def _checkout(self, environment: Environment, commit: str, tree: Path) -> None:
+        repository = self._shop.repositories.open(environment.project_id)
+        if not await repository.has(commit) and environment.integration_id is not None:
+            await self._shop.bring_commits(environment.integration_id)
+        if not await repository.has(commit):
+            raise DeployFailed(f"The commit {commit} is not to be had any more: it is gone from the Git host.")
+        await repository.checkout(commit, tree)
 
 
 def starts_as_copy(environment: Environment) -> bool:

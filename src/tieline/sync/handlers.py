@@ -1,6 +1,7 @@
 """What workers do for source integrations: two kinds of activities, and the tasks that lead to them."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -52,6 +53,11 @@ class SourceWork:
             await self._note_failure(activity.integration_id or "", error)
             return Outcome("failure", "error")
         return Outcome("failure", "error") if planned.refusal else Outcome()
+
+    async def bring_commits(self, integration_id: str) -> None:
+        """Fetch what the host has into this machine's repository. Raises what `sync.reconcile.FAULTS` names."""
+        with suppress(NotFound):  # the integration may be gone, and then there is nothing to fetch from
+            await self._reconciler.bring(integration_id)
 
     async def register_hooks(self, activity: Activity, log: Log) -> Outcome:
         """Put our webhook at the host; where that is not allowed the log says how to do it by hand."""

@@ -147,6 +147,13 @@ class Reconciler:
         await self._settle(situation.integration, activity, planned)
         return planned
 
+    async def bring(self, integration_id: str) -> None:
+        """Fetch the commits that the host has now, and change nothing else: another machine applied them.
+
+        Raises as `reconcile` does.
+        """
+        await self._look_and_fetch(await self.situation(integration_id), Scope())
+
     def _mirror(self, integration: Integration) -> Mirror:
         return self.around.repositories.open(integration.project_id)
 
