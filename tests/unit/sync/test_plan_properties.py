@@ -196,7 +196,7 @@ def check(world: World) -> None:
     assert all(each.parent != each.id for each in found)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(hosts(), switches, st.data())
 def test_a_plan_that_was_applied_in_part_plans_to_the_rest(
     remote: RemoteState, config: SourceSettings, data: st.DataObject
