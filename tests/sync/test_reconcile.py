@@ -200,7 +200,7 @@ async def test_a_fork_waits_for_approval(room: Room) -> None:
     pull = (await room.environments())["pr-3"]
     assert (pull.status, pull.awaiting_approval, pull.head_commit) == ("inactive", True, head)
     assert [each for each in await room.activities() if each.environment_id == "pr-3"] == []
-    assert await room.mirror.has(head)
+    assert await room.mirror.refs("refs/tieline", "refs/sync") == {"refs/tieline/pulls/3": head}
 
     room.forge.asked.clear()
     await room.fetch()

@@ -22,7 +22,7 @@ from tieline.core.kinds import fetch_scope, integration_actor
 from tieline.core.ports import Log
 from tieline.core.remote import Scope
 from tieline.git.mirror import Mirror, Repositories
-from tieline.git.refs import HEADS
+from tieline.git.refs import HEADS, staging
 from tieline.integrations.base import Registry, Source
 from tieline.store import due, fetches, integrations, projects
 from tieline.store.database import Connection, Database
@@ -216,7 +216,7 @@ class Reconciler:
 
     async def _move_refs_once(self, mirror: Mirror, situation: Situation, remote: RemoteState, planned: Plan) -> None:
         followed = followed_heads(remote, situation.settings, planned.default_branch)
-        own = own_refs(await mirror.refs(HEADS, PULLS))
+        own = own_refs(await mirror.refs(HEADS, PULLS, staging(situation.integration.id)))
         await mirror.move(plan_refs(own, followed, remote, planned, situation.environments))
 
     async def _apply(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tieline.core.documents import Environment
-from tieline.git.refs import HEADS, RefUpdate, in_the_way
+from tieline.git.refs import HEADS, SYNC, RefUpdate, in_the_way
 from tieline.sync.state import RemoteState, SourceSettings
 from tieline.sync.steps import (
     AwaitNextApproval,
@@ -22,10 +22,11 @@ PULLS: Final = "refs/tieline/pulls/"
 
 @dataclass(frozen=True)
 class OwnRefs:
-    """What the project's repository has: branches by name, and pull requests by full ref."""
+    """What the project's repository has: branches by name, pull requests and what was only fetched by full ref."""
 
     heads: Mapping[str, str]
     pulls: Mapping[str, str]
+    staged: Mapping[str, str]
 
 
 def own_refs(found: Mapping[str, str]) -> OwnRefs:
@@ -33,6 +34,7 @@ def own_refs(found: Mapping[str, str]) -> OwnRefs:
     return OwnRefs(
         heads={name.removeprefix(HEADS): sha for name, sha in found.items() if name.startswith(HEADS)},
         pulls={name: sha for name, sha in found.items() if name.startswith(PULLS)},
+        staged={name: sha for name, sha in found.items() if name.startswith(SYNC)},
     )
 
 
@@ -63,7 +65,8 @@ def plan_refs(
     """The moves that make the project's refs those of the plan; none where they are right already.
 
     A branch that is gone from the host goes when its environment does, or when a new one could not exist
-    beside it (`feature` beside `feature/one`); otherwise it stays with its environment.
+    beside it (`feature` beside `feature/one`); otherwise it stays with its environment. What was staged has a ref
+    of its own by then, or nobody follows it.
     """
     moves = [
         RefUpdate(HEADS + name, own.heads.get(name), head)
@@ -72,7 +75,8 @@ def plan_refs(
     ]
     doomed = set(_abandoned(own, remote, plan, environments)) | in_the_way(own.heads, followed)
     deletes = [RefUpdate(HEADS + name, own.heads[name], None) for name in sorted(doomed)]
-    return [*deletes, *moves, *_pull_moves(own, plan, environments)]
+    unstaged = [RefUpdate(ref, sha, None) for ref, sha in sorted(own.staged.items())]
+    return [*deletes, *unstaged, *moves, *_pull_moves(own, plan, environments)]
 
 
 def _abandoned(own: OwnRefs, remote: RemoteState, plan: Plan, environments: Collection[Environment]) -> Iterator[str]:
