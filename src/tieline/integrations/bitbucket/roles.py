@@ -124,13 +124,16 @@ class BitbucketSource:
         return tuple(dict.fromkeys([*prefixes, *self._cache.get(self._origins, ())]))
 
     def _clone_url(self, document: dict[str, Any]) -> str:
-        """Where a repository is cloned from. Without a link it is where all repositories of this host are."""
-        address = _clone_link(document) or f"{_origin(self._client.oauth)}{document.get('full_name')}.git"
+        """Where a repository is cloned from.
+
+        Without a link, or with one to a host that the credentials are not for, it is where all repositories are.
+        """
         known = {(parts.scheme, parts.hostname) for parts in map(urlsplit, (self._client.api, self._client.oauth))}
-        parts = urlsplit(address)
-        if (parts.scheme, parts.hostname) in known:
-            self._cache.setdefault(self._origins, {})[_origin(address)] = None
-        return address
+        link = _clone_link(document)
+        if link is None or (urlsplit(link).scheme, urlsplit(link).hostname) not in known:
+            return f"{_origin(self._client.oauth)}{document.get('full_name')}.git"
+        self._cache.setdefault(self._origins, {})[_origin(link)] = None
+        return link
 
     def _parse(self, document: dict[str, Any]) -> PullRequest:
         return parse_pull(document, self._client.repository)
