@@ -1,5 +1,6 @@
 """Webhooks as they arrived: kept until they are read, and a while longer for whoever wonders what came."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +8,7 @@ from typing import Any, Final, LiteralString
 
 from psycopg.types.json import Jsonb
 
+from tieline.core.documents import JSON
 from tieline.store import notify, wakeups
 from tieline.store.database import Connection
 
@@ -37,40 +39,33 @@ class Hook:
 
 
 async def insert_many(conn: Connection, rows: Sequence[NewHook]) -> None:
-    """Keep webhooks of any integrations and wake a reader for each of those, in one statement each.
+    """Keep webhooks of any integrations and wake a reader for each of those, in one statement.
 
-    Rows of an integration that is gone meanwhile are dropped.
+    Rows of an integration that is gone meanwhile are dropped. From the first signed hook on, only signed ones count.
     """
     if not rows:
         return
-    cursor = await conn.execute(
-        _INSERT,
-        {
-            "integrations": [each.integration_id for each in rows],
-            "headers": [Jsonb(dict(each.headers)) for each in rows],
-            "bodies": [each.body for each in rows],
-            "signed": [each.is_signed for each in rows],
-        },
-    )
-    kept = {row["integration_id"] for row in await cursor.fetchall()}
-    for integration_id in sorted(kept):
-        await wake_reader(conn, integration_id)
-    await _remember_signed(conn, {each.integration_id for each in rows if each.is_signed})
+    cursor = await conn.execute(_INSERT, [Jsonb([_given(place, each) for place, each in enumerate(rows)])])
+    kept = await cursor.fetchone()
+    for project_id in kept["projects"] if kept else ():
+        await notify.changed(conn, "integrations", project_id)
+
+
+def _given(place: int, hook: NewHook) -> JSON:
+    """As `_INSERT` reads it. One JSON document costs a third of four arrays."""
+    return {
+        "place": place,
+        "integration_id": hook.integration_id,
+        "headers": hook.headers,
+        "body": base64.b64encode(hook.body).decode(),
+        "is_signed": hook.is_signed,
+    }
 
 
 async def wake_reader(conn: Connection, integration_id: str) -> None:
     """Have a worker read what has arrived."""
     key = f"hooks:{integration_id}"
     await wakeups.wake(conn, "read_hooks", key, {"integration_id": integration_id}, key)
-
-
-async def _remember_signed(conn: Connection, integrations: set[str]) -> None:
-    """From the first signed hook on, only signed ones count."""
-    if not integrations:
-        return
-    cursor = await conn.execute(_REMEMBER_SIGNED, [sorted(integrations)])
-    for row in await cursor.fetchall():
-        await notify.changed(conn, "integrations", row["project_id"])
 
 
 async def unread(conn: Connection, integration_id: str, limit: int = READ_AT_ONCE) -> list[Hook]:
@@ -102,21 +97,26 @@ def _from_row(row: Mapping[str, Any]) -> Hook:
 
 # An integration that is removed at this moment would fail the foreign key, and the hooks of all others with it.
 _INSERT: Final[LiteralString] = """
-    insert into hook_delivery (integration_id, headers, body, is_signed)
-    select given.integration_id, given.headers, given.body, given.is_signed
-    from unnest(%(integrations)s::text[], %(headers)s::jsonb[], %(bodies)s::bytea[], %(signed)s::boolean[])
-        with ordinality as given (integration_id, headers, body, is_signed, place)
-    join (
-        select id from integration where id = any(%(integrations)s) and deleted_at is null for key share
-    ) as alive on alive.id = given.integration_id
-    order by given.place
-    returning integration_id
-"""
-
-_REMEMBER_SIGNED: Final[LiteralString] = """
-    update integration set signed_hook_seen = true
-    where id = any(%s) and not signed_hook_seen
-    returning project_id
+    with given as (
+        select * from jsonb_to_recordset(%s)
+            as given (place integer, integration_id text, headers jsonb, body text, is_signed boolean)
+    ), alive as (
+        select id from integration
+        where id in (select integration_id from given) and deleted_at is null for key share
+    ), kept as (
+        insert into hook_delivery (integration_id, headers, body, is_signed)
+        select given.integration_id, given.headers, decode(given.body, 'base64'), given.is_signed
+        from given join alive on alive.id = given.integration_id order by given.place
+        returning integration_id, is_signed
+    ), first_signed as (
+        update integration set signed_hook_seen = true
+        where id in (select integration_id from kept where is_signed) and not signed_hook_seen
+        returning project_id
+    ), woken as (
+        select tieline_wake('read_hooks', 'hooks:' || id, jsonb_build_object('integration_id', id), 'hooks:' || id)
+        from (select distinct integration_id as id from kept order by id) as integrations
+    )
+    select array(select project_id from first_signed) as projects, (select count(*) from woken) as woken
 """
 
 _UNREAD: Final[LiteralString] = """
