@@ -390,5 +390,6 @@ def _configure_libraries(
         )
     )
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler])
-    # The engine says itself what became of its workers and jobs.
-    logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
+    # What becomes of workers and jobs, and that the database is away, is said by those whom it concerns.
+    for name in ("procrastinate", "psycopg.pool"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

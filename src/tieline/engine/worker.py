@@ -10,7 +10,7 @@ import structlog
 from procrastinate import exceptions, jobs
 
 from tieline.core.errors import Unavailable
-from tieline.store.database import RECONNECT_SECONDS, TROUBLE
+from tieline.store.database import PATIENCE_SECONDS, RECONNECT_SECONDS, TROUBLE
 from tieline.store.listener import ListeningConnection
 from tieline.store.wakeups import LONG, SHORT
 
@@ -52,6 +52,7 @@ class Engine:
             connection_class=ListeningConnection,
             min_size=1,
             max_size=4,
+            timeout=PATIENCE_SECONDS,
             reconnect_timeout=RECONNECT_SECONDS,
             kwargs={"application_name": "tieline engine"},
         )

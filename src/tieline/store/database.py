@@ -17,6 +17,8 @@ Connection = psycopg.AsyncConnection[dict[str, Any]]
 
 # What says that the database is away, before a statement or in the middle of it: the same may work a moment later.
 TROUBLE: Final = (psycopg.OperationalError, psycopg.InterfaceError, DatabaseAway)
+# How long whoever wants a connection waits for one.
+PATIENCE_SECONDS: Final = 5.0
 # A pool that cannot connect waits longer and longer between attempts, up to this long in all; then whoever asks next
 # makes it try at once. So it is back soon after the database is, however long that was away.
 RECONNECT_SECONDS: Final = 2.0
@@ -32,7 +34,7 @@ class Database:
     Both raise `DatabaseAway` when no connection can be had within `patience` seconds.
     """
 
-    def __init__(self, dsn: str, *, max_size: int = 12, patience: float = 5.0) -> None:
+    def __init__(self, dsn: str, *, max_size: int = 12, patience: float = PATIENCE_SECONDS) -> None:
         self.dsn = dsn
         self._pool = AsyncConnectionPool(
             dsn,

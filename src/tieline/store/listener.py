@@ -76,7 +76,8 @@ class Listener:
             try:
                 await self._listen(ready)
             except (psycopg.Error, TimeoutError) as error:
-                log.warning("listener.lost", error=type(error).__name__)
+                if self.connected or not ready.is_set():
+                    log.warning("listener.lost", reason=str(error))
             finally:
                 self._set_connected(False)
                 ready.set()
