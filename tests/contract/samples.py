@@ -56,19 +56,19 @@ def _sign_bitbucket(body: bytes, secret: bytes) -> dict[str, str]:
     return {"x-hub-signature": "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()}
 
 
-def _bitbucket(path: Path, event: str, scope: Scope | None, repository: str | None) -> Payload:
-    expected = HookEvent(event, scope, repository) if scope is not None else None
+def _bitbucket(path: Path, event: str, scope: Scope | None, repository: tuple[str, str]) -> Payload:
+    expected = HookEvent(event, scope, *repository) if scope is not None else None
     return Payload(path, {"x-event-key": event}, expected)
 
 
-def _written(name: str, scope: Scope | None, repository: str | None = OURS) -> Payload:
+def _written(name: str, scope: Scope | None, full_name: str = "acme/site") -> Payload:
     """The name of the file is the event, with a colon for the first underscore, and the case."""
     event = name.partition("__")[0].replace("_", ":", 1)
-    return _bitbucket(WRITTEN / "bitbucket" / "webhooks" / f"{name}.json", event, scope, repository)
+    return _bitbucket(WRITTEN / "bitbucket" / "webhooks" / f"{name}.json", event, scope, (OURS, full_name))
 
 
-def _recorded(name: str, event: str, scope: Scope | None, repository: str | None = DRONE) -> Payload:
-    return _bitbucket(RECORDED / "bitbucket" / "webhooks" / f"{name}.json", event, scope, repository)
+def _recorded(name: str, event: str, scope: Scope | None) -> Payload:
+    return _bitbucket(RECORDED / "bitbucket" / "webhooks" / f"{name}.json", event, scope, (DRONE, "brydzewski/foo"))
 
 
 BITBUCKET: Final = HookSamples(
@@ -90,8 +90,8 @@ BITBUCKET: Final = HookSamples(
         _written("pullrequest_fulfilled__merged", pull(7)),
         _written("pullrequest_rejected__declined", pull(7)),
         _written("pullrequest_approved__by_reviewer", None),
-        _written("repo_updated__renamed", REPOSITORY_ONLY),
-        _written("repo_transfer__other_workspace", REPOSITORY_ONLY),
+        _written("repo_updated__renamed", REPOSITORY_ONLY, "acme/shop"),
+        _written("repo_transfer__other_workspace", REPOSITORY_ONLY, "umbrella/site"),
         _written("repo_fork__by_somebody", None),
         _written("issue_created__bug", None),
         _recorded("push", "repo:push", REFS_ONLY),

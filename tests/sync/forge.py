@@ -179,7 +179,7 @@ class ForgeHooks:
         try:
             told = orjson.loads(body)
             if told["event"] == "push":
-                return HookEvent("push", Scope(frozenset(), repository=False), told.get("id"))
+                return HookEvent("push", Scope(frozenset(), repository=False), told.get("id"), told.get("name"))
             if told["event"] == "pull":
                 return HookEvent("pull", Scope(frozenset({told["number"]}), repository=False), told.get("id"))
             return Ignored(f"{told['event']} changes nothing")

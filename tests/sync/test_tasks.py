@@ -92,6 +92,17 @@ async def test_a_hook_of_another_repository_has_ours_looked_at(room: Room) -> No
     assert fetch_scope(fetch.parameters) == Scope(frozenset(), repository=True)
 
 
+async def test_a_hook_of_a_renamed_repository_has_it_looked_at(room: Room) -> None:
+    """Under the old name there may be a stranger's by now."""
+    await room.set_state(remote_id="{repository-1}")
+    await receive(room, {"event": "push", "id": "{repository-1}", "name": "ACME/Site"})
+    (fetch,) = await pending(room)
+    assert not fetch_scope(fetch.parameters).repository
+    await receive(room, {"event": "push", "id": "{repository-1}", "name": "acme/shop"})
+    (fetch,) = await pending(room)
+    assert fetch_scope(fetch.parameters).repository
+
+
 async def test_the_timer_asks_for_a_fetch_when_there_is_something_to_do(room: Room) -> None:
     await room.work.probe(INTEGRATION)
     (fetch,) = await pending(room)
@@ -148,6 +159,9 @@ async def test_the_timer_waits_when_the_host_asks_for_it_and_looks_with_git_alon
     room.forge.repository.commit("feature/b", "b")
     await room.work.probe(INTEGRATION)
     (fetch,) = await pending(room)
+    # It asks whose repository this is before it does anything, and has another half of the budget for that.
+    assert fetch_scope(fetch.parameters) == Scope(frozenset(), repository=True)
+    room.forge.fault = None
     await room.run(fetch)
     assert "feature-b" in await room.environments()
 
@@ -169,7 +183,7 @@ async def test_what_a_hook_hinted_at_too_early_is_looked_at_again_and_nothing_el
     room.forge.change_pull(7, title="Late")
     await room.work.probe(INTEGRATION)
     (fetch,) = await pending(room)
-    assert fetch_scope(fetch.parameters) == Scope(frozenset({7}), repository=False)
+    assert fetch_scope(fetch.parameters) == Scope(frozenset({7}), repository=True)
 
 
 async def test_the_timer_looks_at_everything_when_the_interval_is_over(room: Room) -> None:

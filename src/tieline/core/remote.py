@@ -79,11 +79,12 @@ def merge_scopes(scopes: Sequence[Scope]) -> Scope:
 
 @dataclass(frozen=True)
 class HookEvent:
-    """A hook that matters. `name` is the host's own event name."""
+    """A hook that matters. `name` is the host's own event name; the repository's are None where it does not say."""
 
     name: str
     scope: Scope
     repository_id: str | None = None
+    repository_name: str | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from tieline.core.remote import HookEvent, Ignored, Scope, merge_scopes
 from tieline.store import activities, hooks, integrations
 from tieline.store.database import Connection
 from tieline.store.hooks import Hook
+from tieline.sync.access import repository_name
 from tieline.sync.reconcile import FAULTS, Reconciler, Surroundings
 from tieline.sync.timer import Timer
 from tieline.sync.webhook import OwnWebhook
@@ -156,11 +157,18 @@ class SourceWork:
 
 
 def _scope_of(integration: Integration, event: HookEvent) -> Scope:
-    """A hook of another repository than ours may tell of a renamed or a replaced one: then that is read too."""
-    known = integration.remote_id
-    if event.repository_id is None or known is None or event.repository_id == known:
+    """A hook of another repository than ours may tell of a renamed or a replaced one: then that is read too.
+
+    What a push needs is known of the repository by its name, and that name may be another one's by now.
+    """
+    told, known = (event.repository_id, event.repository_name), (integration.remote_id, repository_name(integration))
+    if all(_agree(one, other) for one, other in zip(told, known, strict=True)):
         return event.scope
     return event.scope.merge(Scope(pulls=frozenset(), repository=True))
+
+
+def _agree(told: str | None, known: object) -> bool:
+    return told is None or known is None or told.casefold() == str(known).casefold()
 
 
 async def _is_busy(conn: Connection, integration: Integration) -> bool:

@@ -21,6 +21,7 @@ log = structlog.get_logger()
 
 RECENT: Final = timedelta(minutes=1)
 REFS_ONLY: Final = Scope(pulls=frozenset(), repository=False)
+REPOSITORY: Final = Scope(pulls=frozenset(), repository=True)
 _REMEMBERED_FETCHES: Final = 5
 
 
@@ -75,7 +76,8 @@ class Timer:
         observation = await self._reconciler.look(situation, scope, self._background)
         planned = situation.plan(observation, confirmed=False)
         if planned or observation.new_name is not None or situation.integration.remote_id is None:
-            await self._request_fetch(situation, scope)
+            # Before anything is done, it must be certain whose repository this was.
+            await self._request_fetch(situation, scope.merge(REPOSITORY))
         elif scope == Scope():
             error = planned.refusal.sentence if planned.refusal else None
             await self.around.save(situation.integration.id, reconciled_at=now(), last_error=error)

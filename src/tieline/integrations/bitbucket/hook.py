@@ -71,7 +71,7 @@ def _parse_push(event: str, document: dict[str, Any]) -> HookEvent | Ignored:
     kinds = {_ref_type(change) for change in changes}
     if kinds and kinds <= {"tag", "annotated_tag"}:
         return Ignored("only tags were pushed")
-    return HookEvent(event, _REFS_ONLY, _repository_id(document))
+    return _event(event, _REFS_ONLY, document)
 
 
 def _ref_type(change: Any) -> str | None:
@@ -85,19 +85,23 @@ def _parse_pull(event: str, document: dict[str, Any]) -> HookEvent:
     number = _object(document.get("pullrequest"), "pullrequest").get("id")
     if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 2**31:
         raise Invalid({"pullrequest.id": "Must be the number of a pull request."}, "The webhook cannot be read.")
-    return HookEvent(event, Scope(pulls=frozenset({number}), repository=False), _repository_id(document))
+    return _event(event, Scope(pulls=frozenset({number}), repository=False), document)
 
 
 def _parse_repository(event: str, document: dict[str, Any]) -> HookEvent:
     """It may have another name now; the host is asked for it by the old one, and redirects."""
     _object(document.get("repository"), "repository")
-    return HookEvent(event, _REPOSITORY_ONLY, _repository_id(document))
+    return _event(event, _REPOSITORY_ONLY, document)
 
 
-def _repository_id(document: dict[str, Any]) -> str | None:
-    repository = document.get("repository")
-    identifier = repository.get("uuid") if isinstance(repository, dict) else None
-    return identifier if isinstance(identifier, str) else None
+def _event(name: str, scope: Scope, document: dict[str, Any]) -> HookEvent:
+    told = document.get("repository")
+    repository = told if isinstance(told, dict) else {}
+    return HookEvent(name, scope, _text(repository.get("uuid")), _text(repository.get("full_name")))
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _object(value: Any, name: str) -> dict[str, Any]:
