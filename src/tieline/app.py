@@ -48,7 +48,7 @@ from tieline.store.listener import Listener
 from tieline.store.migrate import migrate as migrate_database
 from tieline.store.rates import PostgresLimiter
 from tieline.store.seal import SecretBox
-from tieline.store.secrets import reseal
+from tieline.store.secrets import adopt_key
 from tieline.sync.handlers import SourceWork
 from tieline.sync.reconcile import Surroundings
 
@@ -268,11 +268,11 @@ async def _work(settings: Settings, postgres: _Postgres) -> None:
 
 async def _prepare(house: House) -> bool:
     """The first administrator, and secrets under the current key; whether the token was made just now."""
+    if resealed := await adopt_key(house.db, house.box):
+        log.info("secrets.resealed", count=resealed)
     token, is_new = house.settings.first_token()
     async with house.db.transaction() as conn:
         await accounts.ensure_operator(conn, token)
-    if resealed := await reseal(house.db, house.box):
-        log.info("secrets.resealed", count=resealed)
     return is_new
 
 

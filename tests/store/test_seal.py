@@ -1,5 +1,7 @@
 """Secrets at rest: bound to their place, readable by listed keys only, sealed again when the key changes."""
 
+import asyncio
+
 import pytest
 
 from tests.unit.core.samples import INTEGRATION
@@ -8,7 +10,7 @@ from tieline.core.secret import Secret
 from tieline.store import integrations
 from tieline.store.database import Database
 from tieline.store.seal import SecretBox
-from tieline.store.secrets import reseal
+from tieline.store.secrets import adopt_key
 
 OLD, NEW = Secret("the old key"), Secret("the new key")
 
@@ -48,8 +50,11 @@ def test_an_empty_key_is_no_key() -> None:
         SecretBox([Secret("")])
 
 
-async def test_rotation_seals_again_and_the_old_key_can_go(database: Database) -> None:
-    old, both, new = SecretBox([OLD]), SecretBox([NEW, OLD]), SecretBox([NEW])
+@pytest.fixture
+async def sealed(database: Database) -> Database:
+    """A database whose secrets are sealed with the old key."""
+    old = SecretBox([OLD])
+    assert await adopt_key(database, old) == 0
     async with database.transaction() as conn:
         await conn.execute("insert into account (id, username, email) values ('a', 'ann', 'ann@example.com')")
         await conn.execute(
@@ -57,13 +62,45 @@ async def test_rotation_seals_again_and_the_old_key_can_go(database: Database) -
         )
         await integrations.create(conn, old, INTEGRATION, is_git_source=True)
     assert INTEGRATION.secrets
+    return database
 
-    async with database.connection() as conn:
+
+async def test_rotation_seals_again_and_the_old_key_can_go(sealed: Database) -> None:
+    both, new = SecretBox([NEW, OLD]), SecretBox([NEW])
+    async with sealed.connection() as conn:
         with pytest.raises(Unavailable):
             await integrations.get_any(conn, new, INTEGRATION.id)
 
-    assert await reseal(database, both) == len(INTEGRATION.secrets)
-    assert await reseal(database, both) == 0
-    async with database.connection() as conn:
+    assert await adopt_key(sealed, both) == len(INTEGRATION.secrets)
+    assert await adopt_key(sealed, new) == 0
+    async with sealed.connection() as conn:
         found = await integrations.get_any(conn, new, INTEGRATION.id)
     assert found.secrets == INTEGRATION.secrets
+
+
+async def test_a_wrong_key_is_refused_before_it_seals_anything(database: Database) -> None:
+    await adopt_key(database, SecretBox([OLD]))
+    with pytest.raises(Unavailable, match="put the former one behind the new one") as caught:
+        await adopt_key(database, SecretBox([NEW]))
+    assert OLD.reveal() not in str(caught.value)
+    assert NEW.reveal() not in str(caught.value)
+    assert await adopt_key(database, SecretBox([OLD])) == 0
+
+
+async def test_a_rotation_that_lacks_a_key_changes_nothing(sealed: Database) -> None:
+    lost = SecretBox([Secret("a lost key")])
+    async with sealed.transaction() as conn:
+        key_id, box = lost.seal("hunter2", f"{INTEGRATION.id}/zz")
+        statement = "insert into integration_secret (integration_id, name, key_id, sealed) values (%s, 'zz', %s, %s)"
+        await conn.execute(statement, [INTEGRATION.id, key_id, box])
+    with pytest.raises(Unavailable, match=key_id):
+        await adopt_key(sealed, SecretBox([NEW, OLD]))
+    async with sealed.connection() as conn:
+        cursor = await conn.execute("select distinct key_id from integration_secret where name <> 'zz'")
+        assert await cursor.fetchall() == [{"key_id": SecretBox([OLD]).current_key_id}]
+
+
+async def test_processes_that_start_at_once_seal_once(sealed: Database) -> None:
+    both = SecretBox([NEW, OLD])
+    counts = await asyncio.gather(*(adopt_key(sealed, both) for _ in range(3)))
+    assert sorted(counts) == [0, 0, len(INTEGRATION.secrets)]

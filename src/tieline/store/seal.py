@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -24,6 +24,11 @@ class SecretBox:
             raise ValueError("at least one key is needed, and none may be empty")
         self._ciphers = {_key_id(key): AESGCM(derive(key, b"tieline secrets at rest")) for key in keys}
         self.current_key_id = _key_id(keys[0])
+
+    @property
+    def key_ids(self) -> Collection[str]:
+        """The ids of all keys, which tell nothing of the keys."""
+        return self._ciphers.keys()
 
     def seal(self, plain: str, context: str) -> tuple[str, bytes]:
         """The id of the key, and what to store."""

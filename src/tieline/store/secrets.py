@@ -1,36 +1,50 @@
-"""Rotation of the key that secrets are sealed with."""
+"""The key that secrets are sealed with, and its rotation."""
 
+from typing import Any, Final, LiteralString
+
+from tieline.core.errors import Unavailable
 from tieline.store.database import Connection, Database
 from tieline.store.integrations import secret_context
 from tieline.store.seal import SecretBox
 
 
-async def reseal(database: Database, box: SecretBox) -> int:
-    """Seal again, with the current key, what an older one sealed; returns how many. Safe to be killed in."""
-    resealed = 0
-    while await _reseal_one(database, box):
-        resealed += 1
-    return resealed
+async def adopt_key(database: Database, box: SecretBox) -> int:
+    """Make the current key the one that every secret is sealed with; returns how many were sealed again.
 
-
-async def _reseal_one(database: Database, box: SecretBox) -> bool:
+    All or nothing. Raises `Unavailable`, and changes nothing, when something is sealed with a key that is not ours.
+    """
     async with database.transaction() as conn:
-        cursor = await conn.execute(
-            "select integration_id, name, key_id, sealed from integration_secret where key_id <> %s"
-            " limit 1 for update skip locked",
-            [box.current_key_id],
-        )
-        row = await cursor.fetchone()
-        if row is None:
-            return False
-        context = secret_context(row["integration_id"], row["name"])
-        key_id, sealed = box.seal(box.open(row["key_id"], row["sealed"], context).reveal(), context)
-        await _store(conn, row["integration_id"], row["name"], key_id, sealed)
-        return True
+        await conn.execute("lock table sealing_key in exclusive mode")  # one process after the other
+        await _replace_key(conn, box)
+        cursor = await conn.execute(_SEALED_OTHERWISE, [box.current_key_id])
+        rows = await cursor.fetchall()
+        for row in rows:
+            await _reseal(conn, box, row)
+    return len(rows)
 
 
-async def _store(conn: Connection, integration_id: str, name: str, key_id: str, sealed: bytes) -> None:
-    await conn.execute(
-        "update integration_secret set key_id = %s, sealed = %s where integration_id = %s and name = %s",
-        [key_id, sealed, integration_id, name],
-    )
+async def _replace_key(conn: Connection, box: SecretBox) -> None:
+    cursor = await conn.execute("select id from sealing_key")
+    for row in await cursor.fetchall():
+        if row["id"] not in box.key_ids:
+            raise Unavailable(
+                f"The secrets of this database are sealed with the key {row['id']}, which is not the one given. Every"
+                " process on a database needs the same TIELINE_SECRET_KEY; where none was set, it is in the file"
+                " secret-key of the data folder. To change it, put the former one behind the new one, after a comma."
+            )
+    await conn.execute("delete from sealing_key where id <> %s", [box.current_key_id])
+    await conn.execute("insert into sealing_key (id) values (%s) on conflict do nothing", [box.current_key_id])
+
+
+async def _reseal(conn: Connection, box: SecretBox, row: dict[str, Any]) -> None:
+    context = secret_context(row["integration_id"], row["name"])
+    key_id, sealed = box.seal(box.open(row["key_id"], row["sealed"], context).reveal(), context)
+    await conn.execute(_REPLACE, [key_id, sealed, row["integration_id"], row["name"]])
+
+
+_SEALED_OTHERWISE: Final[LiteralString] = """
+    select integration_id, name, key_id, sealed from integration_secret where key_id <> %s for update
+"""
+_REPLACE: Final[LiteralString] = """
+    update integration_secret set key_id = %s, sealed = %s where integration_id = %s and name = %s
+"""

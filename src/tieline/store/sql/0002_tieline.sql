@@ -74,6 +74,12 @@ create table integration_secret (
     primary key (integration_id, name)
 );
 
+-- One row: the key that everything is sealed with. A process that does not hold it is refused at its start.
+create table sealing_key (
+    id text primary key,
+    since timestamptz not null default now()
+);
+
 create table hook_delivery (
     id bigint generated always as identity primary key,
     integration_id text not null references integration on delete cascade,
