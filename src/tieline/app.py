@@ -135,6 +135,7 @@ class House:
     registry: Registry
     repositories: Repositories
     signals: Signals
+    logs: LogStream
 
     def services(self) -> Services:
         """What the API works with."""
@@ -143,7 +144,7 @@ class House:
             box=self.box,
             registry=self.registry,
             listener=self.listener,
-            read_log=LogStream(self.db, self.signals).read,
+            read_log=self.logs.read,
             public_url=self.settings.base_url,
             reconcile_seconds=self.settings.reconcile_seconds,
             token_keys=self.settings.keys(),
@@ -231,6 +232,7 @@ async def open_house(settings: Settings, dsn: str) -> AsyncIterator[House]:
             registry=Registry(ALL, Toolbox(http, PostgresLimiter(db), type_settings)),
             repositories=Repositories(settings.data.absolute() / "repositories", partial(resolve_pinned, policy), http),
             signals=signals,
+            logs=LogStream(db, signals),
         )
 
 
@@ -249,6 +251,7 @@ async def _serve(settings: Settings, postgres: _Postgres, listening: socket.sock
             await _first(asyncio.create_task(stop.wait()), serving)
         finally:
             server.should_exit = True
+            house.logs.close()
             # Requests and jobs end side by side, so that both together keep within the ten seconds of a stop.
             await asyncio.gather(serving, engine.stop())
 

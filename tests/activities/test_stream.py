@@ -92,6 +92,16 @@ async def test_a_limited_wait_ends_without_a_seal(world: World) -> None:
     assert 0.4 < time.monotonic() - began < 5
 
 
+async def test_a_server_that_stops_lets_readers_go_without_a_seal(world: World) -> None:
+    push = await world.push()
+    stream = LogStream(world.db, world.signals)
+    waiting = asyncio.create_task(anext(items(stream.read(push.id)), None))
+    await asyncio.sleep(0.1)
+    stream.close()
+    async with asyncio.timeout(2):
+        assert await waiting is None
+
+
 async def test_two_readers_hear_each_line_while_it_runs(world: World) -> None:
     push = await world.push()
     talker = Talker()

@@ -58,7 +58,7 @@ class Signals:
         self._waiters: defaultdict[tuple[str, str], set[Waiter]] = defaultdict(set)
         for topic in TOPICS:
             listener.subscribe(topic, self._waker(topic))
-        listener.on_gap(self._wake_all)
+        listener.on_gap(self.wake_all)
 
     @contextmanager
     def waiter(self, activity_id: str, *topics: str) -> Iterator[Waiter]:
@@ -73,6 +73,12 @@ class Signals:
             for key in keys:
                 self._remove(key, waiter)
 
+    def wake_all(self) -> None:
+        """Have everybody look at the truth."""
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                waiter.wake()
+
     def _remove(self, key: tuple[str, str], waiter: Waiter) -> None:
         self._waiters[key].discard(waiter)
         if not self._waiters[key]:
@@ -84,8 +90,3 @@ class Signals:
                 waiter.wake()
 
         return wake
-
-    def _wake_all(self) -> None:
-        for waiters in self._waiters.values():
-            for waiter in waiters:
-                waiter.wake()

@@ -45,6 +45,12 @@ class LogStream:
     def __init__(self, db: Database, signals: Signals) -> None:
         self._db = db
         self._signals = signals
+        self._closed = False
+
+    def close(self) -> None:
+        """Let every reader end with what there is, without a seal: the server stops."""
+        self._closed = True
+        self._signals.wake_all()
 
     async def read(
         self, activity_id: str, *, start_at: int = 0, max_items: int = 0, max_delay: float | None = None
@@ -66,7 +72,7 @@ class LogStream:
                 elif is_final:
                     yield render_seal(position)
                     return
-                elif time.monotonic() >= end:
+                elif self._closed or time.monotonic() >= end:
                     return
                 else:
                     await waiter.wait(end - time.monotonic())
