@@ -73,7 +73,8 @@ def plan_refs(
         for name, head in sorted(followed.items())
         if own.heads.get(name) != head
     ]
-    doomed = set(_abandoned(own, remote, plan, environments)) | in_the_way(own.heads, followed)
+    new = followed.keys() - own.heads.keys()
+    doomed = set(_abandoned(own, remote, plan, environments)) | in_the_way(own.heads, new)
     deletes = [RefUpdate(HEADS + name, own.heads[name], None) for name in sorted(doomed)]
     unstaged = [RefUpdate(ref, sha, None) for ref, sha in sorted(own.staged.items())]
     return [*deletes, *unstaged, *moves, *_pull_moves(own, plan, environments)]
