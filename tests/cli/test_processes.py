@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from tests.cli.programs import (
     TIELINE,
@@ -20,6 +21,8 @@ from tests.cli.programs import (
     started,
     wait_until,
 )
+from tieline.core.errors import Invalid
+from tieline.settings import Settings
 
 
 @pytest.fixture
@@ -39,6 +42,16 @@ def test_wrong_settings_are_named_one_by_one(alone: CommandLine, command: str, t
         "TIELINE_LISTEN: Must be address:port, e.g. 127.0.0.1:8420.",
     ]
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("given", [",", ""])
+def test_a_server_does_not_start_without_a_key(given: str, tmp_path: Path) -> None:
+    (tmp_path / "secret-key").touch()
+    settings = Settings(secret_key=SecretStr(given), data=tmp_path)
+    with pytest.raises(Invalid) as caught:
+        settings.keys()
+    place = "This setting" if given else f"The file {tmp_path}/secret-key"
+    assert caught.value.detail == {"TIELINE_SECRET_KEY": f"{place} holds no key."}
 
 
 def test_an_address_that_is_taken_is_said_before_anything_is_started(taken: str, tmp_path: Path) -> None:
