@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import structlog
 
 from tests.activities.conftest import BOX, eventually
 from tests.dispatch.conftest import Host, Post, registry_of
@@ -118,22 +119,36 @@ async def test_two_senders_never_send_one_thing_twice_or_out_of_order(post: Post
     assert post.host.states() == ["running", "succeeded"]
 
 
-async def test_a_worker_that_stops_gives_back_what_it_was_sending(post: Post) -> None:
-    number = await post.add("running")
+async def test_a_bug_in_one_is_no_harm_to_the_others(post: Post) -> None:
+    first = await post.add("running", "a" * 40)
+    for commit in "bcdef":
+        await post.add("running", commit * 40)
+    post.host.errors = [ZeroDivisionError("inner detail")]
+    with structlog.testing.capture_logs() as captured:
+        await post.send()
+    assert [entry["event"] for entry in captured if entry["log_level"] == "error"] == ["delivery.crashed"]
+    assert len(post.host.statuses) == 5
+    row = await post.row(first)
+    assert (row["state"], row["attempts"]) == ("pending", 1)
+    assert "inner detail" not in str(row["last_error"])
+
+
+async def test_a_worker_that_stops_gives_back_what_it_was_sending_or_about_to(post: Post) -> None:
+    numbers = [await post.add("running", f"{number:040x}") for number in range(AT_ONCE + 2)]
     post.host.slow = asyncio.Event()
     sending = asyncio.create_task(post.send())
 
     async def is_sending() -> bool:
-        return post.host.at_once == 1
+        return post.host.at_once == AT_ONCE
 
     await eventually(is_sending)
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
-    assert (await post.row(number))["attempts"] == 0
+    assert [(await post.row(number))["attempts"] for number in numbers] == [0] * len(numbers)
     post.host.slow = None
     await post.send()
-    assert post.host.states() == ["running"]
+    assert len(post.host.statuses) == len(numbers)
 
 
 async def test_what_a_killed_worker_was_sending_is_sent_when_its_lease_is_over(post: Post) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -12,13 +13,14 @@ from tieline.core.remote import BuildStatus
 from tieline.dispatch.retry import MOST_ATTEMPTS, GiveUp, plan_retry
 from tieline.integrations.base import Registry, StatusReporter
 from tieline.store import deliveries, integrations
-from tieline.store.database import Database
+from tieline.store.database import TROUBLE, Database
 from tieline.store.deliveries import Delivery
 from tieline.store.seal import SecretBox
 
 log = structlog.get_logger()
 
 AT_ONCE: Final = 4
+STILL_OURS: Final = timedelta(seconds=deliveries.LEASE_SECONDS / 2)
 _BATCH: Final = 50
 
 
@@ -59,20 +61,33 @@ class Sender:
                 await deliveries.failed(conn, delivery, reason)
 
     async def _send(self, delivery: Delivery, reporter: StatusReporter, turn: asyncio.Semaphore) -> None:
+        taken = now()
+        try:
+            async with turn:
+                # A machine that slept meanwhile may find that another one has sent it, and something newer since.
+                if now() - taken < STILL_OURS:
+                    await self._attempt(delivery, reporter)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._give_back(delivery))
+            raise
+
+    async def _attempt(self, delivery: Delivery, reporter: StatusReporter) -> None:
         if delivery.attempts > MOST_ATTEMPTS:
             # Whoever tried before did not live to say what happened.
             await self._give_up([delivery], f"Given up after {MOST_ATTEMPTS} attempts without a result.")
             return
-        async with turn:
-            try:
-                await reporter.report(BuildStatus(**delivery.payload))
-            except RemoteError as error:
-                await self._failed(delivery, error)
-            except asyncio.CancelledError:
-                await asyncio.shield(self._give_back(delivery))
-                raise
-            else:
-                await self._delivered(delivery)
+        try:
+            await reporter.report(BuildStatus(**delivery.payload))
+        except RemoteError as error:
+            await self._failed(delivery, error)
+        except TROUBLE:
+            raise
+        except Exception:
+            # The others of the batch do not suffer for it.
+            log.exception("delivery.crashed", delivery=delivery.id, integration=delivery.integration_id)
+            await self._failed(delivery, RemoteError("Something went wrong inside Tieline; its log has more."))
+        else:
+            await self._delivered(delivery)
 
     async def _delivered(self, delivery: Delivery) -> None:
         async with self._db.connection() as conn:
