@@ -158,8 +158,15 @@ create table activity (
 create unique index activity_newest on activity (project_id, created_at desc);
 create index activity_by_environment on activity (project_id, environment_id, created_at desc);
 create index activity_by_integration on activity (integration_id, created_at desc);
-create index activity_open on activity (project_id, queue, created_at) where state in ('pending', 'in_progress');
+create index activity_by_type on activity (project_id, type, created_at desc);
+create index activity_failed on activity (project_id, created_at desc) where result = 'failure';
+create index activity_cancelled on activity (project_id, created_at desc) where state = 'cancelled';
+create index activity_open on activity (project_id, created_at desc) where state in ('pending', 'in_progress');
 create index activity_of_key on activity (concurrency_key, created_at) where state in ('pending', 'in_progress');
+create index activity_running on activity (project_id, queue)
+    where state in ('pending', 'in_progress') and admitted_at is not null;
+create index activity_parked on activity (project_id, queue, is_production desc, created_at)
+    where state = 'pending' and admitted_at is null;
 create index activity_age on activity (expires_at);
 
 create table activity_log (
@@ -187,6 +194,7 @@ create table delivery (
     finished_at timestamptz
 );
 create index delivery_due on delivery (integration_id, order_key, id) where state = 'pending';
+create index delivery_failed on delivery (finished_at) where state = 'failed';
 
 -- A rolling hour of requests per credential, in minutes; shared by every process.
 create table rate_use (
@@ -244,8 +252,9 @@ begin
             from activity where project_id = project);
 end $$;
 
--- Decide which pending activities may run now: one per concurrency key, a limit per queue and project,
--- production first. Called after every insert, finish and cancel, in the same transaction.
+-- Decide which pending activities may run now: the oldest of each concurrency key that has none running, as many as
+-- the limit per queue and project leaves room for, production first. Called after every insert, finish and cancel,
+-- in the same transaction. Each step goes along an index, however many wait.
 create function tieline_admit(project text) returns integer language plpgsql as $$
 declare
     chosen activity;
@@ -253,29 +262,23 @@ declare
 begin
     perform pg_advisory_xact_lock(hashtextextended('activity:' || project, 0));
     for chosen in
-        with running as (
-            select queue, concurrency_key from activity
-            where project_id = project and state in ('pending', 'in_progress') and admitted_at is not null
-        ),
-        free as (
-            select limits.queue, limits.most - (select count(*) from running where running.queue = limits.queue) as slots
-            from (values ('default', 2), ('integrations', 4)) as limits (queue, most)
-        ),
-        next_of_key as (
-            select distinct on (concurrency_key) id, queue, concurrency_key, is_production, created_at
-            from activity
-            where project_id = project and state = 'pending' and admitted_at is null
-              and concurrency_key is not null
-              and concurrency_key not in (select concurrency_key from running)
-            order by concurrency_key, created_at
-        ),
-        ranked as (
-            select *, row_number() over (partition by queue order by is_production desc, created_at) as place
-            from next_of_key
-        )
-        select activity.* from ranked join free using (queue) join activity using (id)
-        where ranked.place <= free.slots
-        order by ranked.is_production desc, ranked.created_at
+        select next.* from (values ('default', 2), ('integrations', 4)) as limits (queue, most)
+        cross join lateral (
+            select greatest(limits.most - count(*), 0) as slots from activity
+            where project_id = project and queue = limits.queue
+              and state in ('pending', 'in_progress') and admitted_at is not null
+        ) as free
+        cross join lateral (
+            select waiting.* from activity as waiting
+            where waiting.project_id = project and waiting.queue = limits.queue
+              and waiting.state = 'pending' and waiting.admitted_at is null and waiting.concurrency_key is not null
+              and not exists (
+                select 1 from activity as first
+                where first.concurrency_key = waiting.concurrency_key and first.state in ('pending', 'in_progress')
+                  and (first.admitted_at is not null or first.created_at < waiting.created_at))
+            order by waiting.is_production desc, waiting.created_at
+            limit free.slots
+        ) as next
     loop
         update activity set admitted_at = clock_timestamp() where id = chosen.id;
         perform tieline_wake_activity(chosen);
