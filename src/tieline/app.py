@@ -66,11 +66,12 @@ def read_settings() -> Settings:
 
 def serve(settings: Settings, *, worker: bool = True) -> None:
     """Run the API, and the worker beside it, until SIGTERM or SIGINT."""
-    _configure_logs(settings)
-    # An address that is taken is found out before anything else has been started.
-    with _bind(*settings.host_and_port) as listening, _postgres(settings) as postgres:
-        migrate_database(postgres.dsn)
-        asyncio.run(_serve(settings, postgres, listening, worker=worker))
+    # An address that is taken is found out before anything else has been begun.
+    with _bind(*settings.host_and_port) as listening:
+        _configure_logs(settings)
+        with _postgres(settings) as postgres:
+            migrate_database(postgres.dsn)
+            asyncio.run(_serve(settings, postgres, listening, worker=worker))
 
 
 def work(settings: Settings) -> None:

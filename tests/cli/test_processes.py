@@ -12,11 +12,9 @@ import pytest
 from pydantic import SecretStr
 
 from tests.cli.programs import (
-    TIELINE,
     Bitbucket,
     CommandLine,
     Server,
-    clean_environment,
     read_until,
     started,
     wait_until,
@@ -54,22 +52,13 @@ def test_a_server_does_not_start_without_a_key(given: str, tmp_path: Path) -> No
     assert caught.value.detail == {"TIELINE_SECRET_KEY": f"{place} holds no key."}
 
 
-def test_an_address_that_is_taken_is_said_before_anything_is_started(taken: str, tmp_path: Path) -> None:
-    served = run("serve", TIELINE_LISTEN=taken, TIELINE_DATA=str(tmp_path / "data"))
-    assert (served.returncode, served.stdout) == (1, "")
-    assert served.stderr == f"{taken} cannot be listened on: Address already in use. Set TIELINE_LISTEN.\n"
+def test_an_address_that_is_taken_is_said_before_anything_is_begun(
+    alone: CommandLine, taken: str, tmp_path: Path
+) -> None:
+    ended = alone("serve", TIELINE_LISTEN=taken, TIELINE_DATA=str(tmp_path / "data"))
+    assert (ended.status, ended.out) == (1, "")
+    assert ended.err == f"{taken} cannot be listened on: Address already in use. Set TIELINE_LISTEN.\n"
     assert not (tmp_path / "data").exists()
-
-
-def run(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [TIELINE, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        env=clean_environment(**settings),
-    )
 
 
 @pytest.mark.parametrize(
