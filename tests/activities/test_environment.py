@@ -135,7 +135,7 @@ async def test_the_first_build_of_a_pull_request_starts_with_its_parents_data(si
     assert build["files"] == ["app.py", "index.html"]
     assert build["tree"] == deploy["tree"]
     assert deploy["commit"] == pull.head_commit
-    assert done.timings.keys() == {"wait", "sync_data", "build", "deploy"}
+    assert done.timings.keys() == {"wait", "sync_data", "build", "deploy", "execute"}
     assert [command["exit_code"] for command in done.commands] == [0, 0, 0]
     assert done.payload["deployment"]["urls"] == ["http://pr-7.localhost/"]
     now = await site.world.environment("pr-7")

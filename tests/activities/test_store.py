@@ -97,7 +97,7 @@ async def test_only_the_last_attempt_counts(world: World) -> None:
         assert not await activities.finish(conn, second, Outcome("failure", "error"))
     done = await world.activity(second)
     assert (done.state, done.result, done.completion_percent) == ("complete", "success", 100)
-    assert done.timings.keys() == {"wait", "build"}
+    assert done.timings.keys() == {"wait", "build", "execute"}
     assert done.payload.keys() >= {"user", "commits", "deployment"}
     async with world.db.transaction() as conn:
         assert await activities.begin(conn, done.id) is None

@@ -266,7 +266,8 @@ _BEGIN: Final[LiteralString] = """
 _FINISH: Final[LiteralString] = """
     update activity set
         state = 'complete', result = %(result)s, failure_reason = %(failure_reason)s,
-        payload = payload || %(payload)s, timings = timings || %(timings)s, commands = %(commands)s,
+        payload = payload || %(payload)s, commands = %(commands)s,
+        timings = timings || %(timings)s || tieline_execute_time(started_at),
         completion_percent = 100, completed_at = clock_timestamp(), updated_at = clock_timestamp()
     where id = %(id)s and attempt = %(attempt)s and state = 'in_progress'
     returning *
@@ -275,6 +276,7 @@ _FINISH: Final[LiteralString] = """
 _FINISH_CANCELLED: Final[LiteralString] = """
     update activity set
         state = 'cancelled', result = 'failure', completion_percent = 100,
+        timings = timings || tieline_execute_time(started_at),
         cancelled_at = clock_timestamp(), completed_at = clock_timestamp(), updated_at = clock_timestamp()
     where id = %(id)s and attempt = %(attempt)s and state = 'in_progress'
     returning *

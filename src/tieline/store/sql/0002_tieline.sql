@@ -252,6 +252,11 @@ begin
             from activity where project_id = project);
 end $$;
 
+-- The seconds from an activity's start until now, as its timings show them.
+create function tieline_execute_time(started timestamptz) returns jsonb language sql as $$
+    select jsonb_build_object('execute', round(extract(epoch from clock_timestamp() - started), 3))
+$$;
+
 -- Decide which pending activities may run now: the oldest of each concurrency key that has none running, as many as
 -- the limit per queue and project leaves room for, production first. Called after every insert, finish and cancel,
 -- in the same transaction. Each step goes along an index, however many wait.
