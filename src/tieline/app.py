@@ -313,14 +313,14 @@ class _HTTPServer(uvicorn.Server):
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns off Nagle's algorithm only for sockets that say they are TCP; `create_server` makes none such.
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        # asyncio turns off Nagle's algorithm only for sockets that say they are TCP; `create_server` makes none such.
-        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
         bound.listen(2048)
     except OSError as error:
+        bound.close()
         raise Unavailable(f"{host}:{port} cannot be listened on: {error.strerror}. Set TIELINE_LISTEN.") from error
     return bound
 
