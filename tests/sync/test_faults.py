@@ -262,6 +262,28 @@ async def test_a_mass_deletion_waits_for_a_second_listing(room: Room) -> None:
     assert (await room.integration()).prune_hold is None
 
 
+@pytest.mark.parametrize("confirm", [True, False])
+async def test_what_is_held_back_is_asked_for_beyond_the_page_window_too(room: Room, *, confirm: bool) -> None:
+    await grown(room)
+    for number in range(5, 8):
+        room.forge.open_pull(number, "feature/a")
+    await room.fetch()
+    await room.configure(pull_requests_max_pages=1)
+    room.forge.page_length = 2
+    for number in range(1, 5):
+        room.forge.repository.delete(f"topic-{number}")
+        room.forge.change_pull(number, state="merged")
+    outcome, log = await room.hook(1, 2, 3, 4)
+    assert (outcome.result, log[0].startswith("Not removing 8 of 13")) == ("failure", True)
+
+    await room.age_hold(0 if confirm else 60)
+    outcome, _ = await room.fetch(confirm=confirm)
+
+    assert outcome.result == "success"
+    assert sum(each.status == "deleting" for each in (await room.environments()).values()) == 8
+    assert (await room.integration()).prune_hold is None
+
+
 async def test_a_person_confirms_a_mass_deletion(room: Room) -> None:
     await grown(room)
     for number in range(1, 5):

@@ -116,6 +116,13 @@ class Observer:
         standing = (each for each in self.environments if each.status != "deleting")
         return {each.pull.number: each for each in standing if each.pull is not None}
 
+    @property
+    def _held(self) -> frozenset[int]:
+        """The pull requests whose environments wait for a second listing."""
+        hold = self.integration.prune_hold
+        ids = hold.environments if hold is not None else ()
+        return frozenset(number for number, each in self._followed.items() if each.id in ids)
+
     async def _read_pulls_anywhere(self, scope: Scope) -> RemotePulls:
         """The same under the repository's new name, when it turns out to have one."""
         source = self.source
@@ -141,10 +148,12 @@ class Observer:
 
         Pages shift when a pull request is closed while they are read, and a host that fails may answer with
         a list that is empty but valid. A list that is proven wrong, or too long to be checked, is not complete.
+        What an earlier listing held back is asked for in any case: it waits for a word about itself.
         """
         listing = await self.source.pulls(self.integration.config.get("pull_requests_max_pages"))
         read = {each.number: each for each in listing.pulls}
-        missing = sorted(self._followed.keys() - read.keys()) if listing.complete else []
+        expected = self._followed.keys() if listing.complete else self._held
+        missing = sorted(expected - read.keys())
         checked = await self._read_each(missing[:_MOST_CHECKED_ABSENCES])
         is_wrong = any(each.state == "open" for each in checked.read.values())
         is_checked = len(missing) <= _MOST_CHECKED_ABSENCES and not is_wrong
