@@ -1,3 +1,8 @@
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
+
+import pytest
+
 from tieline.core.redact import Redactor, origin_of, redact_url
 from tieline.core.secret import Secret
 
@@ -7,6 +12,23 @@ def test_masks_secrets_in_every_spelling() -> None:
     for text in ('a s3cr/t+"x b', "q=s3cr%2Ft%2B%22x", 'say "s3cr/t+\\"x"', "other-token"):
         assert "********" in redactor.text(text)
         assert "s3cr" not in redactor.text(text)
+
+
+@pytest.mark.parametrize("before", ["", "x", "x-token-auth:", "ab"])
+@pytest.mark.parametrize("encode", [b64encode, urlsafe_b64encode])
+def test_masks_secrets_in_base64_wherever_they_begin(before: str, encode: Callable[[bytes], bytes]) -> None:
+    secret = "s3cr/t+~~~?>-canary"
+    text = encode(f"{before}{secret}@after".encode()).decode()
+    masked = Redactor([secret]).text(f"header {text} end")
+    kept = masked.removeprefix("header ").removesuffix(" end").split("********")
+    assert len(kept) == 2
+    assert sum(map(len, kept)) <= len(text) - len(secret)
+
+
+def test_masks_a_secret_of_several_lines_line_by_line() -> None:
+    redactor = Redactor(["-----BEGIN KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQ==\n-----END KEY-----\n"])
+    assert redactor.text("-----BEGIN KEY-----") == "-----BEGIN KEY-----"
+    assert redactor.text("MIIEvQIBADANBg") == redactor.text("kqhkiG9w0BAQ==") == "********"
 
 
 def test_masks_the_longest_first() -> None:

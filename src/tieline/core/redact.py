@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote, quote_plus, urlsplit
@@ -9,19 +10,22 @@ from urllib.parse import quote, quote_plus, urlsplit
 from tieline.core.secret import MASK, Secret
 
 SHORTEST: Final = 4
+SHORTEST_LINE: Final = 8
+SHORTEST_BASE64: Final = 8
 _USERINFO: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s'\"<>]*@")
 _AUTHORIZATION: Final = re.compile(r"(?i)\b((?:proxy-)?authorization\s*[:=]\s*)\S[^\r\n]*")
 
 
 class Redactor:
-    """Masks known secrets, also where they are percent-encoded or in JSON, and the userinfo of any URL.
+    """Masks known secrets, also where they are percent-encoded, in JSON or in Base64, and the userinfo of any URL.
 
-    Secrets shorter than four characters are left alone: masking them would garble ordinary words.
+    Each line of a secret of several (a private key) is one, since logs are written line by line. Secrets shorter
+    than four characters are left alone: masking them would garble ordinary words.
     """
 
     def __init__(self, secrets: Iterable[Secret | str] = ()) -> None:
         plain = (each.reveal() if isinstance(each, Secret) else each for each in secrets)
-        spelled = {form for value in plain if len(value) >= SHORTEST for form in _spellings(value)}
+        spelled = {form for value in plain for part in _parts(value) for form in _spellings(part)}
         # The longest first, so that a secret that contains another one is masked whole.
         alternatives = "|".join(re.escape(form) for form in sorted(spelled, key=len, reverse=True))
         self._known = re.compile(alternatives) if alternatives else None
@@ -36,8 +40,26 @@ class Redactor:
         return "Redactor()"
 
 
+def _parts(value: str) -> set[str]:
+    lines = {each.strip() for each in value.splitlines()} if "\n" in value else set()
+    secret = {each for each in lines if len(each) >= SHORTEST_LINE and not each.startswith("-----")}
+    return secret | ({value} if len(value) >= SHORTEST else set())
+
+
 def _spellings(value: str) -> set[str]:
-    return {value, quote(value, safe=""), quote(value), quote_plus(value), json.dumps(value)[1:-1]}
+    plain = {value, quote(value, safe=""), quote(value), quote_plus(value), json.dumps(value)[1:-1]}
+    return plain | _in_base64(value.encode(errors="surrogateescape"))
+
+
+def _in_base64(value: bytes) -> set[str]:
+    """What any Base64 text with the value in it must contain: at each of three offsets, what no neighbour touches."""
+    found: set[str] = set()
+    for offset, touched in enumerate((0, 2, 3)):
+        whole = b64encode(bytes(offset) + value).decode()
+        own = whole[touched : (offset + len(value)) * 8 // 6]
+        if len(own) >= SHORTEST_BASE64:
+            found |= {own, own.replace("+", "-").replace("/", "_")}
+    return found
 
 
 def redact_url(url: str) -> str:
