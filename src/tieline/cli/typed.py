@@ -15,6 +15,7 @@ Values = dict[tuple[str, ...], Any]
 
 _GENERAL: Final = frozenset({"server", "project", "json", "no-wait", "help", "unset"})
 _GENERAL_HELP: Final = "Besides: --server URL, -p/--project ID, --json, --no-wait."
+_UNSET: Final = "unset"
 _SEVERAL: Final = ("list", "map")
 
 
@@ -50,8 +51,10 @@ class TypeOptions:
         fields = {f"field_{number}": field for number, field in enumerate(ordered)}
 
         def run(**values: Any) -> None:
-            given = {fields[key].path: value for key, value in values.items() if key in fields and value is not None}
-            emptied: Values = {tuple(each.split(".")): None for each in values.get("unset") or ()}
+            given = {
+                fields[key].path: _read(fields[key], value) for key, value in values.items() if _is_given(key, value)
+            }
+            emptied: Values = {tuple(each.split(".")): None for each in values.get(_UNSET) or ()}
             _refuse_both(given, emptied)
             take(given | emptied)
 
@@ -69,7 +72,7 @@ class TypeOptions:
         described = typer.Option(
             f"{option}/--no-{option[2:]}" if field.kind == "flag" else option,
             metavar=field.metavar,
-            callback=_reader(field),
+            callback=_checker(field),
             help=printable(field.help) + ("" if self.changing else _fate(field)),
         )
         return _optional(key, Annotated[kind | None, described])
@@ -84,7 +87,7 @@ class TypeOptions:
             return given
 
         described = typer.Option("--unset", metavar="FIELD", callback=check, help="Set a field to null.")
-        return _optional("unset", Annotated[list[str] | None, described])
+        return _optional(_UNSET, Annotated[list[str] | None, described])
 
 
 def _optional(key: str, annotation: Any) -> inspect.Parameter:
@@ -97,17 +100,28 @@ def _refuse_both(given: Values, emptied: Values) -> None:
             raise typer.BadParameter(f"{'.'.join(path)} is given a value as well.", param_hint="--unset")
 
 
-def _reader(field: Field) -> Callable[[Any], Any]:
-    def read(value: Any) -> Any:
+def _is_given(key: str, value: Any) -> bool:
+    return key != _UNSET and value is not None
+
+
+def _checker(field: Field) -> Callable[[Any], Any]:
+    """Refuses what cannot be meant. What is written is passed on: of a list, typer would make a list again."""
+
+    def check(value: Any) -> Any:
         try:
-            return value if value is None or isinstance(value, bool) else _read(field, value)
+            if value is not None:
+                _read(field, value)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
+        return value
 
-    return read
+    return check
 
 
 def _read(field: Field, value: Any) -> Any:
+    """The value of what is written."""
+    if isinstance(value, bool):
+        return value
     if field.secret:
         return parse_source(value)
     return parse_several(field, value) if isinstance(value, list) else parse(field, value)
