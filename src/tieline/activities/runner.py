@@ -200,6 +200,8 @@ async def _cancel(task: asyncio.Task[Any], patience: float) -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=patience)
+    if not task.cancelled():
+        task.exception()  # seen, so that the loop does not complain of what nobody asks for
 
 
 def _raise_failure(task: asyncio.Task[None]) -> None:
