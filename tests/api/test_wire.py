@@ -237,7 +237,7 @@ async def test_the_operator_can_see_how_it_is_going(own_instance: Instance) -> N
     }
     figures = (await anybody("GET", "/metrics")).body.decode()
     assert 'route="/projects/{project_id}/integrations",status="200"} 1.0' in figures
-    assert 'tieline_activities{state="complete"} 1.0' in figures
+    assert 'tieline_activities{state="pending"} 0.0' in figures
     assert 'tieline_pool{state="size"}' in figures
     assert project not in figures
 
