@@ -119,11 +119,25 @@ async def test_a_renamed_repository(room: Follower, host: BitbucketSimulator) ->
     assert heads(await room.environments()) == {**before, "main": ("active", pushed)}
 
 
-async def test_a_push_hook_right_after_a_rename(room: Follower, host: BitbucketSimulator) -> None:
+@pytest.mark.parametrize("redirects", [True, False])
+async def test_a_push_hook_right_after_a_rename(room: Follower, host: BitbucketSimulator, *, redirects: bool) -> None:
     await followed(room)
     await host.rename_repository(REPOSITORY, "acme/home")
+    if not redirects:
+        host.host.renamed.clear()
     pushed = await host.commit("acme/home", "main", {"index.html": "two"}, "Two")
     outcome, log = await room.hook(1)
+    assert outcome.result == "success", log
+    assert (await room.environments())["main"].head_commit == pushed
+
+
+async def test_a_stranger_takes_the_name_of_a_renamed_repository(room: Follower, host: BitbucketSimulator) -> None:
+    await followed(room)
+    await host.rename_repository(REPOSITORY, "acme/home")
+    host.create_repository(REPOSITORY)
+    await host.commit(REPOSITORY, "main", {"index.html": "a stranger's"}, "Start")
+    pushed = await host.commit("acme/home", "main", {"index.html": "two"}, "Two")
+    outcome, log = await room.fetch()
     assert outcome.result == "success", log
     assert (await room.environments())["main"].head_commit == pushed
 
