@@ -35,6 +35,8 @@ REPOSITORY: Final = "acme/site"
 CONSUMER: Final = {"key": "sample-key", "secret": "sample-secret"}
 BRANCHES: Final = ("feature/search", "redesign")
 PATIENCE_SECONDS: Final = 60.0
+# Where the simulator begins to tell how to push, open and merge.
+DEVELOPER: Final = "Be its developer:"
 
 
 class DemoFailed(Exception):
@@ -181,7 +183,7 @@ async def start_bitbucket(stage: Stage) -> None:
     address = f"127.0.0.1:{stage.places.bitbucket_port}"
     folder = stage.places.folder / "bitbucket"
     await stage.start("bitbucket", "simulate", "bitbucket", "--listen", address, "--data", str(folder))
-    await stage.until_said("bitbucket", "Be its developer:")
+    await stage.until_said("bitbucket", DEVELOPER)
 
 
 async def start_tieline(stage: Stage) -> None:
@@ -292,8 +294,7 @@ def invite(stage: Stage, console: Console) -> None:
         console,
         f'{exports}  export PATH="$PWD/.venv/bin:$PATH"\n  tieline activity list\n  tieline activity log --follow\n',
     )
-    console.print("[bold]Change the repository[/]:\n")
-    tell(console, said[said.index("Be its developer:") :])
+    tell(console, said[said.index(DEVELOPER) :])
 
 
 def tell(console: Console, text: str) -> None:
