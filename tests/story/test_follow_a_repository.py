@@ -1,14 +1,17 @@
 """The main job, end to end: a repository's branches and pull requests become environments that follow it."""
 
+import asyncio
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.story.conftest import StartServer
-from tests.story.support import Project, connect, eventually
+from tests.story.support import ADMIN_TOKEN, Project, connect, eventually
 from tieline.simulators.bitbucket import BitbucketSimulator
 
 REPOSITORY = "acme/site"
@@ -135,6 +138,21 @@ async def test_a_failed_build_says_so_everywhere(
     assert lines[-1]["seal"] is True
 
 
+async def environment_list(project: Project) -> str:
+    """What `tieline environment list` shows."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "TIELINE_SERVER": project.server.url,
+        "TIELINE_TOKEN": ADMIN_TOKEN,
+        "TIELINE_PROJECT": project.id,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tieline", "environment", "list", env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    return output.decode()
+
+
 async def test_a_fork_is_built_only_after_an_admin_says_so(
     host: BitbucketSimulator, start_server: StartServer, deployer: Path
 ) -> None:
@@ -149,6 +167,8 @@ async def test_a_fork_is_built_only_after_an_admin_says_so(
     waiting = await project.wait_for(f"pr-{number}", status="inactive", head_commit=commit)
     await project.settled()
     assert "#activate" in waiting["_links"]
+    assert f"pr-{number}" in (listed := await environment_list(project))
+    assert "inactive, needs approval" in listed
     assert orders(deployer, f"pr-{number}") == []
     assert host.statuses(REPOSITORY, commit) == []
 

@@ -40,11 +40,16 @@ def _row(environment: dict[str, Any]) -> show.Row:
     return (
         environment["id"],
         environment["name"],
-        environment["status"],
+        _status(environment),
         environment["parent"] or "-",
         short(environment["head_commit"]),
         _url(environment) or "-",
     )
+
+
+def _status(environment: dict[str, Any]) -> str:
+    """A commit of a fork is built only when a person says so, and a person has to know."""
+    return environment["status"] + (", needs approval" if environment.get("awaiting_approval") else "")
 
 
 def _url(environment: dict[str, Any]) -> str:
