@@ -49,7 +49,8 @@ def _row(environment: dict[str, Any]) -> show.Row:
 
 def _status(environment: dict[str, Any]) -> str:
     """A commit of a fork is built only when a person says so, and a person has to know."""
-    return environment["status"] + (", needs approval" if environment.get("awaiting_approval") else "")
+    status = str(environment["status"])
+    return f"{status}, needs approval" if environment.get("awaiting_approval") else status
 
 
 def _url(environment: dict[str, Any]) -> str:
