@@ -38,7 +38,7 @@ def hook(integration: str = "integration23", body: bytes = b"{}", *, signed: boo
 async def test_a_burst_is_kept_in_order_and_wakes_one_reader(database: Database, integration: Integration) -> None:
     async with database.transaction() as conn:
         await hooks.insert_many(conn, [hook(body=str(number).encode()) for number in range(500)])
-        found = await hooks.unread(conn, integration.id)
+        found = await hooks.unread(conn, integration.id, 500)
     assert [each.body for each in found] == [str(number).encode() for number in range(500)]
     assert found[0].headers == {"x-event-key": "repo:push"}
     jobs = await query(database, "select task_name, args from procrastinate_jobs")

@@ -85,7 +85,7 @@ class Inbox:
                     each.stored.set_result(None)
 
     async def _insert(self, batch: Sequence[_Waiting]) -> None:
-        async with self._db.transaction() as conn:
+        async with self._db.connection() as conn:
             await hooks.insert_many(conn, [each.hook for each in batch])
 
 

@@ -13,7 +13,7 @@ from tieline.store import notify, wakeups
 from tieline.store.database import Connection
 
 KEPT_DAYS: Final = 7
-READ_AT_ONCE: Final = 1000
+READ_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,13 @@ class Hook:
 
 
 async def insert_many(conn: Connection, rows: Sequence[NewHook]) -> None:
-    """Keep webhooks of any integrations and wake a reader for each of those, in one statement.
+    """Keep webhooks of any integrations and wake a reader for each of those, in one statement: all or nothing.
 
     Rows of an integration that is gone meanwhile are dropped. From the first signed hook on, only signed ones count.
     """
     if not rows:
         return
-    cursor = await conn.execute(_INSERT, [Jsonb([_given(place, each) for place, each in enumerate(rows)])])
-    kept = await cursor.fetchone()
-    for project_id in kept["projects"] if kept else ():
-        await notify.changed(conn, "integrations", project_id)
+    await conn.execute(_INSERT, [Jsonb([_given(place, each) for place, each in enumerate(rows)]), notify.CHANNEL])
 
 
 def _given(place: int, hook: NewHook) -> JSON:
@@ -112,11 +109,13 @@ _INSERT: Final[LiteralString] = """
         update integration set signed_hook_seen = true
         where id in (select integration_id from kept where is_signed) and not signed_hook_seen
         returning project_id
+    ), told as (
+        select pg_notify(%s, 'integrations:' || project_id) from first_signed
     ), woken as (
         select tieline_wake('read_hooks', 'hooks:' || id, jsonb_build_object('integration_id', id), 'hooks:' || id)
         from (select distinct integration_id as id from kept order by id) as integrations
     )
-    select array(select project_id from first_signed) as projects, (select count(*) from woken) as woken
+    select (select count(*) from told) as told, (select count(*) from woken) as woken
 """
 
 _UNREAD: Final[LiteralString] = """

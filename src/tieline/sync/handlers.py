@@ -1,5 +1,6 @@
 """What workers do for source integrations: two kinds of activities, and the tasks that lead to them."""
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from tieline.sync.webhook import OwnWebhook
 
 log = structlog.get_logger()
 
+MANY_HOOKS: Final = 20
+GATHERING_SECONDS: Final = 0.25
 FIRST_RETRY: Final = timedelta(seconds=30)
 
 
@@ -93,8 +96,13 @@ class SourceWork:
 
     async def read_hooks(self, integration_id: str) -> None:
         """Read the webhooks that arrived, and ask for one fetch that does what all of them hint at."""
-        while await self._read_some_hooks(integration_id) == hooks.READ_AT_ONCE:
-            pass
+        total = last = await self._read_some_hooks(integration_id)
+        while last == hooks.READ_AT_ONCE:
+            last = await self._read_some_hooks(integration_id)
+            total += last
+        if total >= MANY_HOOKS:
+            # More will follow, and one fetch does for all that come before it begins.
+            await asyncio.sleep(GATHERING_SECONDS)
 
     async def _read_some_hooks(self, integration_id: str) -> int:
         """How many were read."""
