@@ -42,7 +42,7 @@ from tieline.net.client import GuardedClient
 from tieline.net.egress import Policy
 from tieline.net.resolve import resolve_pinned
 from tieline.settings import Settings, load_settings, load_type_settings
-from tieline.store import accounts, due
+from tieline.store import accounts, deliveries, due
 from tieline.store.database import TROUBLE, Database
 from tieline.store.embedded import EmbeddedServer
 from tieline.store.listener import Listener
@@ -241,7 +241,7 @@ async def open_house(settings: Settings, dsn: str) -> AsyncIterator[House]:
 async def _serve(settings: Settings, postgres: _Postgres, listening: socket.socket, *, worker: bool) -> None:
     stop = _stop_signal()
     async with open_house(settings, postgres.dsn) as house, _background(house, postgres):
-        is_new = await _prepare(house)
+        is_new = await _prepare(house, alone=postgres.is_fresh)
         engine = house.engine(postgres.dsn)
         server = _HTTPServer(create_app(house.services()))
         serving = asyncio.create_task(server.serve([listening]), name="http")
@@ -268,7 +268,7 @@ def _spare_collector() -> None:
 async def _work(settings: Settings, postgres: _Postgres) -> None:
     stop = _stop_signal()
     async with open_house(settings, postgres.dsn) as house, _background(house, postgres):
-        await _prepare(house)
+        await _prepare(house, alone=postgres.is_fresh)
         engine = house.engine(postgres.dsn)
         try:
             await engine.start(alone=postgres.is_fresh)
@@ -278,13 +278,18 @@ async def _work(settings: Settings, postgres: _Postgres) -> None:
             await engine.stop()
 
 
-async def _prepare(house: House) -> bool:
-    """The first administrator, and secrets under the current key; whether the token was made just now."""
+async def _prepare(house: House, *, alone: bool) -> bool:
+    """The first administrator, and secrets under the current key; whether the token was made just now.
+
+    `alone` says that what seems to be under way was cut off.
+    """
     if resealed := await adopt_key(house.db, house.box):
         log.info("secrets.resealed", count=resealed)
     token, is_new = house.settings.first_token()
     async with house.db.transaction() as conn:
         await accounts.ensure_operator(conn, token)
+        if alone:
+            await deliveries.release(conn)
     return is_new
 
 

@@ -162,6 +162,15 @@ async def test_what_a_killed_worker_was_sending_is_sent_when_its_lease_is_over(p
     assert post.host.states() == ["running"]
 
 
+async def test_who_is_alone_need_not_wait_for_the_lease_of_the_dead(post: Post) -> None:
+    await post.add("running")
+    async with post.db.transaction() as conn:
+        assert len(await deliveries.due(conn, INTEGRATION.id)) == 1
+        await deliveries.release(conn)
+    await post.send()
+    assert post.host.states() == ["running"]
+
+
 async def test_what_kills_every_sender_is_given_up(post: Post) -> None:
     number = await post.add("running")
     for _ in range(7):

@@ -62,6 +62,11 @@ class Server:
             await self.session.close()
 
     async def start(self) -> None:
+        await self.spawn()
+        await eventually(self._ready, seconds=30, what="the server to be ready")
+
+    async def spawn(self) -> None:
+        """Start the process, and wait for nothing."""
         self.starts += 1
         environment = {
             "PATH": os.environ["PATH"],
@@ -76,7 +81,6 @@ class Server:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "tieline", "serve", env=environment, stdout=output, stderr=output
             )
-        await eventually(self._ready, seconds=30, what="the server to be ready")
 
     async def _ready(self) -> bool:
         assert self.process is not None
@@ -139,11 +143,20 @@ class Project:
         listed: list[dict[str, Any]] = await self.server.get(f"{self.path}/activities?{query}")
         return listed
 
+    async def all_activities(self) -> dict[str, dict[str, Any]]:
+        """Every activity there is by id, page after page as a client reads them."""
+        found: dict[str, dict[str, Any]] = {}
+        page = await self.activities()
+        while not found.keys() >= {each["id"] for each in page}:
+            found |= {each["id"]: each for each in page}
+            page = await self.activities(starts_at=page[-1]["created_at"].replace("+", "%2B"))
+        return found
+
     async def settled(self, *, seconds: float = 60) -> None:
         """Wait until every activity is final."""
 
         async def nothing_open() -> bool:
-            return not [each for each in await self.activities() if each["state"] in ("pending", "in_progress")]
+            return not await self.server.get(f"{self.path}/activities?state=pending&state=in_progress")
 
         await eventually(nothing_open, seconds=seconds, what="every activity to end")
 

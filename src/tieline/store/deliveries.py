@@ -16,7 +16,7 @@ from tieline.core.documents import JSON
 from tieline.store import wakeups
 from tieline.store.database import Connection
 
-LEASE_SECONDS: Final = 90
+LEASE_SECONDS: Final = 30
 KEPT_DAYS: Final = 7
 
 
@@ -91,6 +91,11 @@ async def retry_at(conn: Connection, delivery: Delivery, moment: datetime, error
     await _record(conn, delivery, changes, {"at": moment, "error": error, "uncounted": 0 if counted else 1})
 
 
+async def release(conn: Connection) -> None:
+    """Give back everything that is being sent: no sender can be alive."""
+    await conn.execute(_RELEASE)
+
+
 async def integrations_due(conn: Connection) -> list[str]:
     """Integrations that have something to send now."""
     cursor = await conn.execute(_INTEGRATIONS_DUE)
@@ -148,6 +153,11 @@ _TAKE: Final[LiteralString] = """
         next_attempt_at = clock_timestamp() + make_interval(secs => %(lease)s)
     from ready where delivery.id = ready.id
     returning delivery.*
+"""
+
+_RELEASE: Final[LiteralString] = """
+    update delivery set next_attempt_at = clock_timestamp()
+    where state = 'pending' and attempts > 0 and last_error is null
 """
 
 _INTEGRATIONS_DUE: Final[LiteralString] = """
