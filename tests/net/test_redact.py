@@ -1,3 +1,4 @@
+import time
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 
@@ -38,6 +39,14 @@ def test_masks_the_longest_first() -> None:
 def test_masks_userinfo_and_authorization_without_knowing_them() -> None:
     said = Redactor().text("unable to access 'https://u:p@ss@host/x'; Authorization: Basic Zm9v\nnext")
     assert said == "unable to access 'https://********@host/x'; Authorization: ********\nnext"
+
+
+@pytest.mark.parametrize("part", ["a", "a://", "a:", "://a ", "authorization ", "authorization: ", "@"])
+def test_a_long_line_takes_no_time_whatever_it_is_made_of(part: str) -> None:
+    line = part * (64 * 1024 // len(part))
+    began = time.monotonic()
+    Redactor(["secret"]).text(line)
+    assert time.monotonic() - began < 1
 
 
 def test_leaves_text_without_secrets_alone() -> None:
