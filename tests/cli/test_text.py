@@ -1,6 +1,7 @@
 """What hosts, branches and logs say never steers the terminal."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -37,6 +38,13 @@ def test_control_characters_are_taken_out(foreign: str, shown: str) -> None:
 @given(st.text(alphabet=st.sampled_from("ab[];m0\x1b\x07\x9b\x9c\x9d\x90P\\\n\t ")))
 def test_nothing_that_steers_is_left_whatever_comes(foreign: str) -> None:
     assert all(each >= " " and not "\x7f" <= each <= "\x9f" for each in printable(foreign))
+
+
+@pytest.mark.parametrize("part", ["\x90", "\x1b]", "\x1b[0", "a"])
+def test_a_long_line_of_beginnings_takes_no_time(part: str) -> None:
+    began = time.monotonic()
+    printable(part * 32_000)
+    assert time.monotonic() - began < 1
 
 
 def test_json_stays_what_it_is_and_does_not_steer_either() -> None:
