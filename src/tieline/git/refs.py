@@ -35,7 +35,8 @@ def staged_heads(integration_id: str) -> str:
 
 def parse_refs(output: bytes, prefix: str) -> dict[str, str]:
     """What `for-each-ref` printed, by name without the prefix."""
-    pairs = (line.split(" ", 1) for line in output.decode().splitlines())
+    # Not splitlines: a name may hold characters that Unicode calls the end of a line.
+    pairs = (line.split(" ", 1) for line in output.decode().split("\n") if line)
     return {name.removeprefix(prefix): sha for sha, name in pairs}
 
 

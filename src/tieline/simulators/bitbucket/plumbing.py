@@ -67,7 +67,8 @@ async def read_refs(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Branches and tags, by name."""
     heads: dict[str, str] = {}
     tags: dict[str, str] = {}
-    for line in (await git(path, "for-each-ref", "--format=%(objectname) %(refname)")).splitlines():
+    # Names may hold characters that `splitlines` takes for the end of a line.
+    for line in filter(None, (await git(path, "for-each-ref", "--format=%(objectname) %(refname)")).split("\n")):
         commit, name = line.split(" ", 1)
         if name.startswith("refs/heads/"):
             heads[name.removeprefix("refs/heads/")] = commit
