@@ -9,6 +9,7 @@ from tests.activities.conftest import BOX
 from tests.unit.core.samples import ANN, INTEGRATION, MAIN, PROJECT, PULL
 from tieline.core import kinds
 from tieline.core.clock import now
+from tieline.core.ports import Outcome
 from tieline.store import activities, deliveries, environments, hooks, integrations, projects
 from tieline.store.database import Connection, Database
 from tieline.store.due import wake_due
@@ -69,6 +70,20 @@ async def test_an_activity_that_was_not_admitted_when_a_place_became_free_is_fou
         await wake_due(conn)
         cursor = await conn.execute("select admitted_at is not null as admitted from activity")
         assert await cursor.fetchall() == [{"admitted": True}]
+
+
+async def test_a_removal_that_failed_leaves_an_environment_that_can_be_removed_again(furnished: Database) -> None:
+    async with furnished.transaction() as conn:
+        await environments.set_status(conn, PROJECT.id, PULL.id, "deleting")
+        removal = await activities.create(conn, kinds.delete(PROJECT, PULL, ANN))
+    async with furnished.connection() as conn:
+        await wake_due(conn)
+        assert (await environments.get(conn, PROJECT.id, PULL.id)).status == "deleting"
+        begun = await activities.begin(conn, removal.id)
+        assert begun is not None
+        await activities.finish(conn, begun, Outcome("failure", "error"))
+        await wake_due(conn)
+        assert (await environments.get(conn, PROJECT.id, PULL.id)).status == "inactive"
 
 
 async def test_the_sweep_and_a_transaction_that_needs_the_same_never_wait_in_circles(furnished: Database) -> None:

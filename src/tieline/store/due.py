@@ -6,7 +6,7 @@ because `wake_due` finds within seconds what has no job.
 
 from typing import Final, LiteralString
 
-from tieline.store import activities, deliveries, hooks, rates
+from tieline.store import activities, deliveries, environments, hooks, rates
 from tieline.store.database import Connection
 from tieline.store.wakeups import admit, wake
 
@@ -23,6 +23,7 @@ async def wake_due(conn: Connection) -> None:
     await _wake_hooks(conn)
     await _wake_deliveries(conn)
     await _wake_activities(conn)
+    await environments.give_up_removals(conn)
 
 
 async def trim(conn: Connection) -> None:

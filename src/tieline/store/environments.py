@@ -261,6 +261,16 @@ async def make_main(conn: Connection, project_id: str, id: str) -> None:
     await save(conn, project_id, id, is_main=True, type="production", parent=None)
 
 
+async def give_up_removals(conn: Connection) -> None:
+    """Make inactive again what nobody is removing any more: the next reconcile, or a person, tries once more.
+
+    A removal that ends in whatever failure leaves such an environment behind.
+    """
+    cursor = await conn.execute(_GIVE_UP_REMOVALS)
+    for row in await cursor.fetchall():
+        await notify.changed(conn, "environments", row["project_id"])
+
+
 async def remove(conn: Connection, project_id: str, id: str) -> None:
     """Delete the row; its children hang below its own parent from then on. Idempotent."""
     await conn.execute(
@@ -273,3 +283,13 @@ async def remove(conn: Connection, project_id: str, id: str) -> None:
     )
     await conn.execute("delete from environment where project_id = %s and id = %s", [project_id, id])
     await notify.changed(conn, "environments", project_id)
+
+
+_GIVE_UP_REMOVALS: Final[LiteralString] = """
+    update environment set status = 'inactive', updated_at = now()
+    where status = 'deleting' and not exists (
+        select 1 from activity
+        where activity.project_id = environment.project_id and activity.environment_id = environment.id
+          and activity.state in ('pending', 'in_progress'))
+    returning project_id
+"""

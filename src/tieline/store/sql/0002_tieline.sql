@@ -124,6 +124,7 @@ create table environment (
 create unique index environment_one_main on environment (project_id) where is_main;
 create unique index environment_one_branch on environment (project_id, name) where pull is null;
 create unique index environment_machine_name on environment (project_id, machine_name);
+create index environment_going on environment (project_id, id) where status = 'deleting';
 
 create table activity (
     id text primary key,
