@@ -3,13 +3,12 @@
 import base64
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.contract.conftest import make_integration
-from tests.contract.samples import RECORDED, WRITTEN
+from tests.contract.samples import folder_of
 from tieline.core.errors import CredentialsRefused, Invalid
 from tieline.core.ports import Toolbox
 from tieline.core.secret import Secret
@@ -18,6 +17,7 @@ from tieline.integrations.bitbucket.auth import encode_jwt, query_string_hash
 from tieline.integrations.bitbucket.client import BitbucketClient
 from tieline.integrations.bitbucket.pulls import PULL_FIELDS, parse_pull
 from tieline.integrations.fields import validate_create, validate_patch
+from tieline.simulators.bitbucket.payloads import pick_fields
 
 SEED = [
     "fetch_branches",
@@ -177,37 +177,16 @@ def _decode(part: str) -> bytes:
 
 
 def _documents() -> list[Any]:
-    """Every pull request in the payloads, written and recorded."""
-    paths = sorted([*WRITTEN.glob("bitbucket/**/*.json"), *RECORDED.glob("bitbucket/**/pr*.json")])
-    return [each for path in paths for each in _pulls_in(path)]
-
-
-def _pulls_in(path: Path) -> list[Any]:
-    document = json.loads(path.read_text())
-    found = document.get("values") or [document.get("pullrequest") or document]
-    return [each for each in found if isinstance(each, dict) and "source" in each and "destination" in each]
-
-
-def _only(document: Any, names: list[str]) -> Any:
-    """What Bitbucket leaves of a document for a `fields` parameter."""
-    if not isinstance(document, dict):
-        return document
-    below: dict[str, list[str]] = {}
-    for name in names:
-        first, _, rest = name.partition(".")
-        below.setdefault(first, []).append(rest)
-    return {
-        name: _only(document[name], [rest for rest in rests if rest]) if any(rests) else document[name]
-        for name, rests in below.items()
-        if name in document
-    }
+    """Every pull request in the payloads."""
+    payloads = [json.loads(path.read_text()) for path in sorted(folder_of("bitbucket").glob("pullrequest_*.json"))]
+    return [payload["pullrequest"] for payload in payloads]
 
 
 def test_the_fields_that_are_asked_for_are_all_that_is_read() -> None:
     documents = _documents()
     assert len(documents) >= 9
     for document in documents:
-        part = _only(document, list(PULL_FIELDS))
+        part = pick_fields(document, [name.split(".") for name in PULL_FIELDS])
         assert parse_pull(part, "acme/site") == parse_pull(document, "acme/site")
         assert len(json.dumps(part)) < len(json.dumps(document))
 
