@@ -119,7 +119,7 @@ def test_a_required_field_may_not_be_null(kind: IntegrationType, name: str, requ
 
 
 @each_field
-@pytest.mark.parametrize("value", [2.5, [CANARY], [[2.5]]], ids=["fraction", "list", "lists"])
+@pytest.mark.parametrize("value", [2.5, [2.5], [[CANARY]]], ids=["fraction", "list", "lists"])
 def test_a_value_of_the_wrong_type_is_told(kind: IntegrationType, name: str, required: bool, value: object) -> None:  # noqa: FBT001
     detail = refused(kind, replaced(full_body(kind, CANARY), name, value))
     assert [each for each in detail if each == name or each.startswith(f"{name}.")]
@@ -139,7 +139,8 @@ def test_a_field_like_no_other_is_refused_too(kind: IntegrationType) -> None:
 @each_type
 def test_numbers_and_strings_are_no_booleans_and_booleans_no_numbers(kind: IntegrationType) -> None:
     accepted = validate_create(kind.fields, full_body(kind, CANARY))
-    for name, value in accepted.config.items():
+    for name, _ in writable(kind):
+        value = accepted.config.get(name)
         if isinstance(value, bool):
             for wrong in (0, 1, "true", "false"):
                 assert "Must be true or false" in refused(kind, replaced(full_body(kind, CANARY), name, wrong))[name]
@@ -210,7 +211,8 @@ def test_a_patch_to_another_type_is_refused(kind: IntegrationType) -> None:
 @each_type
 def test_a_patch_changes_the_field_it_names_and_no_other(kind: IntegrationType) -> None:
     integration = stored(kind, validate_create(kind.fields, full_body(kind, CANARY)))
-    for name, value in integration.config.items():
+    for name, _ in writable(kind):
+        value = integration.config.get(name)
         if not isinstance(value, bool):
             continue
         after = patched(kind, integration, {name: not value})
