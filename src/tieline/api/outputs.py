@@ -162,10 +162,10 @@ class EnvironmentDocument(Resource):
     """Whether it follows a pull request."""
 
     has_remote: bool
-    awaiting_approval: bool = Field(
-        description="Whether the head commit comes from a fork and is built only once an admin activates it."
-    )
     """Whether its branch is there at the Git host."""
+
+    awaiting_approval: bool
+    """Whether the head commit comes from a fork and is built only once an admin activates it."""
 
     status: Literal["active", "deleting", "dirty", "inactive", "paused"]
     http_access: HTTPAccessDocument
