@@ -83,9 +83,13 @@ async def test_activating_approves_and_waits_its_turn(
     [
         ("main", "activate", None),
         ("main", "deactivate", None),
+        ("main", "pause", None),
+        ("main", "resume", None),
         ("main", "synchronize", {"synchronize_data": True}),
         ("feature", "deactivate", None),
         ("feature", "redeploy", None),
+        ("feature", "pause", None),
+        ("feature", "resume", None),
         ("feature", "synchronize", {"synchronize_data": True}),
         ("feature", "synchronize", {"synchronize_code": True}),
         ("feature", "synchronize", {}),
@@ -114,6 +118,23 @@ async def test_an_active_environment_can_be_deactivated_synchronised_and_redeplo
     assert kinds == ["environment.synchronize", "environment.redeploy", "environment.deactivate"]
     assert (await client.get(f"{path}/feature"))["is_dirty"] is True
     assert (await client("DELETE", f"{path}/feature")).status == 400
+
+
+async def test_a_deployed_environment_can_be_paused_and_resumed(
+    client: Client, path: str, instance: Instance, project: str
+) -> None:
+    deployed = Deployment(commit="b" * 40, urls=("https://feature.example/",), deployed_at=now())
+    for status, operation, others in (
+        ("active", "pause", {"#deactivate", "#synchronize", "#redeploy"}),
+        ("paused", "resume", {"#deactivate"}),
+    ):
+        async with instance.services.db.transaction() as conn:
+            await environments.save(conn, project, "feature", status=status, deployment=deployed)
+        links = (await client.get(f"{path}/feature"))["_links"]
+        assert {name for name in links if name.startswith("#")} == {"#edit", f"#{operation}", *others}
+        assert ("public-url" in links) == (status == "active")
+        answer = await client.post(f"{path}/feature/{operation}")
+        assert [each["type"] for each in answer["_embedded"]["activities"]] == [f"environment.{operation}"]
 
 
 async def test_an_environment_tells_of_a_deployment_that_failed(client: Client, path: str, instance: Instance) -> None:

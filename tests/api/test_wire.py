@@ -216,7 +216,7 @@ async def test_settings_say_what_the_command_line_asks_before_it_activates(clien
         "concurrency_limits": {"default": 2, "integration": 4},
         "sizing_api_enabled": False,
         "enable_guaranteed_resources": False,
-        "enable_paused_environments": False,
+        "enable_paused_environments": True,
         "allow_manual_deployments": False,
         "allow_rolling_deployments": False,
         "enable_codesource_integration_push": False,

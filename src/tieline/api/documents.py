@@ -118,12 +118,15 @@ def environment_operations(environment: Environment) -> list[str]:
     """The operations with paths of their own that are allowed now."""
     if environment.status == "inactive":
         return ["activate"]
+    if environment.status == "paused":
+        return ["resume", "deactivate"]
     if environment.status != "active":
         return []
     return [
         # A newer commit of a fork waits for approval, while the one that was approved runs.
         *(["activate"] if environment.awaiting_approval else []),
         *(["deactivate"] if not environment.is_main else []),
+        *(["pause"] if environment.deployment and not environment.is_main else []),
         *(["synchronize"] if environment.parent else []),
         *(["redeploy"] if environment.deployment else []),
     ]

@@ -162,6 +162,18 @@ async def deactivate(access: Admin, rooms: InRooms, environment_id: str) -> Resp
     return await _operate(access, rooms, environment_id, "deactivate", kinds.deactivate)
 
 
+@router.post(_ONE + "/pause", response_model=Accepted[EnvironmentDocument], responses=CONFLICT)
+async def pause(access: Admin, rooms: InRooms, environment_id: str) -> Response:
+    """Stop what runs; its data stays."""
+    return await _operate(access, rooms, environment_id, "pause", kinds.pause)
+
+
+@router.post(_ONE + "/resume", response_model=Accepted[EnvironmentDocument], responses=CONFLICT)
+async def resume(access: Admin, rooms: InRooms, environment_id: str) -> Response:
+    """Build and deploy a paused environment again."""
+    return await _operate(access, rooms, environment_id, "resume", kinds.resume)
+
+
 @router.post(_ONE + "/redeploy", response_model=Accepted[EnvironmentDocument], responses=CONFLICT)
 async def redeploy(access: Admin, rooms: InRooms, environment_id: str) -> Response:
     """Deploy again what is deployed."""
@@ -240,10 +252,10 @@ async def _operate(
 
 
 def _refusal(operation: str, environment: Environment) -> str:
-    if environment.is_main and operation == "deactivate":
-        return "The production environment cannot be deactivated."
+    if environment.is_main and operation in ("deactivate", "pause"):
+        return "The production environment can be neither deactivated nor paused."
     if environment.status == "active" and operation == "synchronize":
         return "The production environment has no parent to copy from."
-    if environment.status == "active" and operation == "redeploy":
+    if environment.status == "active" and operation in ("redeploy", "pause"):
         return "The environment has not been deployed yet; push to its branch."
     return f"The environment is {environment.status}; it cannot {operation} now."

@@ -101,8 +101,10 @@ def pause(project: Project, environment: Environment, actor: Actor) -> NewActivi
 
 
 def resume(project: Project, environment: Environment, actor: Actor) -> NewActivity:
-    """Start a paused environment again."""
-    return _environment(RESUME, "resumed environment", project, environment, actor)
+    """Start a paused environment again; at what was approved, where a stranger pushed since."""
+    approved = environment.deployment if environment.awaiting_approval else None
+    commit = approved.commit if approved else environment.head_commit
+    return _environment(RESUME, "resumed environment", project, environment, actor, {"commit": commit})
 
 
 def synchronize(project: Project, environment: Environment, actor: Actor) -> NewActivity:

@@ -178,7 +178,7 @@ def render_project_settings() -> JSON:
         "concurrency_limits": {"default": 2, "integration": 4},
         "sizing_api_enabled": False,
         "enable_guaranteed_resources": False,
-        "enable_paused_environments": False,
+        "enable_paused_environments": True,
         "allow_manual_deployments": False,
         "allow_rolling_deployments": False,
         "enable_codesource_integration_push": False,

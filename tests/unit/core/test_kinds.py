@@ -83,6 +83,12 @@ def test_a_push_may_name_another_commit_than_the_head() -> None:
     assert new.parameters["commit"] == "f" * 40
 
 
+def test_a_resumption_builds_the_head_unless_that_waits_for_approval() -> None:
+    paused = replace(MAIN, status="paused", deployment=Deployment("d" * 40, (), NOW))
+    assert kinds.resume(PROJECT, paused, ANN).parameters["commit"] == COMMIT
+    assert kinds.resume(PROJECT, replace(paused, awaiting_approval=True), ANN).parameters["commit"] == "d" * 40
+
+
 def test_a_redeploy_is_of_what_is_deployed() -> None:
     deployed = replace(MAIN, deployment=Deployment("d" * 40, (), NOW))
     assert kinds.redeploy(PROJECT, deployed, ANN).parameters["commit"] == "d" * 40

@@ -120,6 +120,32 @@ def deactivate_environment(
     _operate(connect_project(server, project), environment, "deactivate", as_json=as_json, no_wait=no_wait)
 
 
+@app.command("pause")
+def pause_environment(
+    environment: Identifier,
+    *,
+    server: Server = SERVER,
+    project: Project = None,
+    as_json: AsJSON = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Stop what runs; its data stays."""
+    _operate(connect_project(server, project), environment, "pause", as_json=as_json, no_wait=no_wait)
+
+
+@app.command("resume")
+def resume_environment(
+    environment: Identifier,
+    *,
+    server: Server = SERVER,
+    project: Project = None,
+    as_json: AsJSON = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Build and deploy a paused environment again."""
+    _operate(connect_project(server, project), environment, "resume", as_json=as_json, no_wait=no_wait)
+
+
 @app.command("redeploy")
 def redeploy_environment(
     environment: Identifier,
