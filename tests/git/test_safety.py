@@ -15,6 +15,7 @@ import pytest
 
 from tests.git.conftest import LOOPBACK, Host
 from tests.git.http_backend import GitHandler, answering, git_server
+from tests.git.repository import HostedRepository
 from tieline.core.errors import (
     CredentialsRefused,
     GitFailed,
@@ -28,9 +29,9 @@ from tieline.core.errors import (
 )
 from tieline.core.remote import GitCredentials
 from tieline.core.secret import Secret
-from tieline.git.command import Command, environment_of, run
+from tieline.git.command import MEGABYTE, Command, environment_of, run
 from tieline.git.failures import explain
-from tieline.git.mirror import Mirror, Repositories
+from tieline.git.mirror import Mirror, Repositories, check_size
 from tieline.git.storage import locked
 from tieline.git.version import check_version, git_version
 from tieline.net.client import GuardedClient
@@ -216,6 +217,42 @@ async def test_a_hostile_tree_is_refused(host: Host, mirror: Mirror) -> None:
     with pytest.raises(RemoteBroken, match="hasDotgit"):
         await mirror.fetch(host.remote(), "int", host.repository.heads())
     assert await mirror.refs("refs/") == {}
+
+
+def nested(repository: HostedRepository, entry: str, depth: int, width: int = 1) -> str:
+    """A commit whose tree has `width` such entries in each of `width` folders, and so on down."""
+    for level in range(depth):
+        names = [f"{level:x}{number:x}" for number in range(width)]
+        tree = repository.git("mktree", stdin="".join(f"{entry}\t{name}\n" for name in names).encode())
+        entry = f"040000 tree {tree}"
+    return repository.git("commit-tree", entry.split()[-1], "-m", "nested")
+
+
+async def test_a_few_objects_that_stand_for_a_million_files_are_not_checked_out(
+    host: Host, mirror: Mirror, tmp_path: Path
+) -> None:
+    blob = host.repository.git("hash-object", "-w", "--stdin", stdin=b"x")
+    sha = nested(host.repository, f"100644 blob {blob}", depth=9, width=10)
+    host.repository.point("refs/heads/main", sha)
+    await mirror.fetch(host.remote(), "int", {"main": sha})
+    with pytest.raises(GitFailed, match="more than 1,000,000 files"):
+        await mirror.checkout(sha, tmp_path / "tree")
+    assert list((tmp_path / "tree").iterdir()) == []
+
+
+def test_a_tree_that_is_larger_than_it_looks_is_not_checked_out() -> None:
+    check_size(b"      -\n      1\n" + b"1000000000\n" * 17)
+    with pytest.raises(GitFailed, match="larger than 16 GiB"):
+        check_size(b"1000000000\n" * 18)
+
+
+async def test_an_object_that_is_larger_than_it_looks_does_not_eat_all_memory(host: Host) -> None:
+    size = 64 * MEGABYTE
+    tree = host.repository.git("hash-object", "-t", "tree", "--literally", "-w", "--stdin", stdin=bytes(size))
+    reading = Command(("cat-file", "tree", tree), environment={"GIT_DIR": str(host.repository.path)}, max_bytes=size)
+    assert len(await run(reading)) == size
+    with pytest.raises(GitFailed, match="Out of memory"):
+        await run(replace(reading, memory=size))
 
 
 @pytest.mark.parametrize("how", ["cancel", "time limit"])

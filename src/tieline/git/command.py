@@ -19,6 +19,7 @@ from tieline.git.failures import explain
 
 MEGABYTE: Final = 1024 * 1024
 LARGEST_FILE: Final = 16 * 1024 * MEGABYTE
+LARGEST_MEMORY: Final = 4 * 1024 * MEGABYTE
 _ERROR_BYTES: Final = 64 * 1024
 _GRACE_SECONDS: Final = 2.0
 _PASSED_ON: Final = ("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
@@ -70,6 +71,7 @@ class Command:
     max_bytes: int = 64 * MEGABYTE
     lock: int | None = None
     niceness: int = 0
+    memory: int = LARGEST_MEMORY
 
 
 async def run(command: Command) -> bytes:
@@ -88,8 +90,31 @@ async def run_for_status(command: Command) -> tuple[int, bytes, str]:
                 output, errors = await _converse(process, command)
                 status = await process.wait()
         except TimeoutError as error:
-            raise GitFailed(f"git {command.arguments[0]} took longer than {command.seconds:g} s.") from error
+            raise _too_slow(command) from error
     return status, output, command.redactor.text(errors.decode(errors="replace")).strip()
+
+
+async def run_for_beginning(command: Command) -> bytes:
+    """At most the first `max_bytes` of what git prints; it is ended as soon as there is more. Raises as `run`.
+
+    Commands with input are not for this.
+    """
+    async with _started(command) as process:
+        try:
+            async with asyncio.timeout(command.seconds), asyncio.TaskGroup() as group:
+                errors = group.create_task(_read(process.stderr, _ERROR_BYTES))
+                output = await _read_beginning(process, command.max_bytes)
+                status = await process.wait()
+        except TimeoutError as error:
+            raise _too_slow(command) from error
+    if status != 0 and len(output) < command.max_bytes:
+        complaint = command.redactor.text(errors.result()[0].decode(errors="replace")).strip()
+        raise explain(command.arguments[0], status, complaint)
+    return output
+
+
+def _too_slow(command: Command) -> GitFailed:
+    return GitFailed(f"git {command.arguments[0]} took longer than {command.seconds:g} s.")
 
 
 @asynccontextmanager
@@ -107,7 +132,7 @@ async def _started(command: Command) -> AsyncIterator[Process]:
         pass_fds=() if command.lock is None else (command.lock,),
     )
     try:
-        _restrain(process.pid, command.niceness)
+        _restrain(process.pid, command)
         yield process
     except BaseException:
         # git may be gone already while its git-remote-http still runs, so the group is ended in any case.
@@ -125,13 +150,17 @@ def environment_of(command: Command) -> dict[str, str]:
     return {"PATH": os.defpath, **kept, **_ENVIRONMENT, **variables, **command.environment}
 
 
-def _restrain(pid: int, niceness: int) -> None:
-    """Bound the size of a file it writes (an endless pack), and its priority. It may have ended already."""
+def _restrain(pid: int, command: Command) -> None:
+    """Bound the size of a file it writes, its memory and its priority. It may have ended already.
+
+    A pack may be endless, and an object small only as long as it is packed.
+    """
     with suppress(ProcessLookupError):
         if hasattr(resource, "prlimit"):
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
-        if niceness:
-            os.setpriority(os.PRIO_PGRP, pid, niceness)
+            resource.prlimit(pid, resource.RLIMIT_DATA, (command.memory, command.memory))
+        if command.niceness:
+            os.setpriority(os.PRIO_PGRP, pid, command.niceness)
 
 
 async def _converse(process: Process, command: Command) -> tuple[bytes, bytes]:
@@ -163,6 +192,18 @@ async def _read(stream: asyncio.StreamReader | None, max_bytes: int) -> tuple[by
         is_cut = is_cut or len(kept) + len(chunk) > max_bytes
         kept += chunk[: max_bytes - len(kept)]
     return bytes(kept), is_cut
+
+
+async def _read_beginning(process: Process, max_bytes: int) -> bytes:
+    """The first `max_bytes`. Whatever follows is dropped: a pipe that nobody empties would hide git's end."""
+    kept = bytearray()
+    stream = process.stdout
+    while stream is not None and len(kept) < max_bytes and (chunk := await stream.read(64 * 1024)):
+        kept += chunk
+    if len(kept) >= max_bytes:
+        _signal_group(process.pid, signal.SIGTERM)
+        await _read(stream, 0)
+    return bytes(kept[:max_bytes])
 
 
 async def _end(process: Process) -> None:

@@ -19,7 +19,7 @@ from tieline.core.documents import Commit
 from tieline.core.errors import Conflict, GitFailed, NotFound, RemoteBroken, RemoteNotFound, Unavailable
 from tieline.core.http import HTTPClient
 from tieline.git.advertisement import RemoteRefs
-from tieline.git.command import Command, run, run_for_status
+from tieline.git.command import MEGABYTE, Command, run, run_for_beginning, run_for_status
 from tieline.git.failures import explain, is_vanished_object
 from tieline.git.history import LOG_FORMAT, parse_log
 from tieline.git.listing import fetch_refs
@@ -45,6 +45,11 @@ Resolve = Callable[[str, int], Awaitable[str]]
 FETCH_SECONDS: Final = 1800.0
 MAINTENANCE_SECONDS: Final = 3600.0
 MANY_REFS: Final = 500
+# A few objects of a repository can stand for endlessly many files, or for endlessly large ones.
+MOST_FILES: Final = 1_000_000
+MOST_BYTES: Final = 16 * 1024 * MEGABYTE
+# Eight bytes are a line of up to seven digits; few files may be larger.
+_MOST_SIZES: Final = 8 * MOST_FILES + 64 * 1024
 _ABBREVIATION: Final = re.compile(r"[0-9a-f]{4,40}\Z")
 _PROJECT: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 # Packs double in size from one to the next, so that a large one is seldom written again.
@@ -195,15 +200,22 @@ class Mirror:
     async def checkout(self, sha: str, into: Path) -> None:
         """Write a commit's tree, byte for byte, to a folder that is empty or not there yet.
 
-        No hook, filter or LFS download runs; symbolic links stay links; submodules are empty folders.
+        No hook, filter or LFS download runs; symbolic links stay links; submodules are empty folders. Raises
+        `GitFailed` for a tree beyond `MOST_FILES` or `MOST_BYTES`.
         """
         tree = f"{checked_sha(sha)}^{{tree}}"
         work_tree = _empty_folder(into)
+        await self._check_size(tree)
         with tempfile.TemporaryDirectory(prefix="tieline-index-") as folder:
             places = {"GIT_INDEX_FILE": f"{folder}/index", "GIT_WORK_TREE": work_tree}
             config = {"core.bare": "false", "core.symlinks": "true", "index.version": "2"}
             arguments = ("read-tree", "--reset", "-u", "--no-recurse-submodules", tree)
             await self._run(Command(arguments, config=config, environment=places, seconds=FETCH_SECONDS))
+
+    async def _check_size(self, tree: str) -> None:
+        sizes = Command(("ls-tree", "-r", "--format=%(objectsize:padded)", tree), max_bytes=_MOST_SIZES)
+        await self._ensure()
+        check_size(await run_for_beginning(self._here(sizes)))
 
     async def is_worn(self) -> bool:
         """Whether enough has gathered since the last `maintain` that git is slower for it."""
@@ -291,6 +303,17 @@ class Mirror:
 
     def _here(self, command: Command) -> Command:
         return replace(command, environment={"GIT_DIR": str(self.path), **command.environment})
+
+
+def check_size(sizes: bytes) -> None:
+    """Raises `GitFailed` when a tree with files of these sizes, one a line, is more than is ever checked out."""
+    files = sizes.split()
+    if len(sizes) >= _MOST_SIZES or len(files) > MOST_FILES:
+        raise GitFailed(f"The commit has more than {MOST_FILES:,} files, so it is not checked out.")
+    if sum(int(each) for each in files if each.isdigit()) > MOST_BYTES:
+        raise GitFailed(
+            f"The commit's files are larger than {MOST_BYTES // 1024**3} GiB in all, so it is not checked out."
+        )
 
 
 def _empty_folder(path: Path) -> str:
