@@ -1,5 +1,7 @@
+import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -25,13 +27,20 @@ async def host(tmp_path: Path) -> AsyncIterator[BitbucketSimulator]:
 
 
 @pytest.fixture
-async def start_server(tmp_path: Path, host: BitbucketSimulator) -> AsyncIterator[StartServer]:
+def folder() -> Iterator[Path]:
+    """A folder for the server that PostgreSQL's own account can reach."""
+    made = Path(tempfile.mkdtemp(prefix="tieline-story-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+async def start_server(folder: Path, host: BitbucketSimulator) -> AsyncIterator[StartServer]:
     """Start the real server against the simulator; stopped at the end of the story."""
     async with AsyncExitStack() as stack:
 
         async def start(**settings: str) -> Server:
-            folder = tmp_path / "tieline"
-            folder.mkdir(exist_ok=True)
             return await stack.enter_async_context(Server(folder, host_settings(host, **settings), free_port()))
 
         yield start
