@@ -195,6 +195,16 @@ async def test_a_commit_that_is_not_there_fails_with_a_sentence(site: Site) -> N
     assert site.orders() == []
 
 
+async def test_a_tree_of_a_thousand_levels_is_built_and_cleared_away(site: Site) -> None:
+    main = await site.commit(MAIN)
+    deep = f"M 100644 inline {'d/' * 1500}file\ndata 1\nx\n"
+    commit = f"commit refs/heads/main\ncommitter Ada <ada@example.com> 1 +0000\ndata 1\nx\n{deep}"
+    site.repository.git("fast-import", "--quiet", "--force", stdin=commit.encode())
+    main = await site.save("main", head_commit=site.repository.heads()["main"])
+    assert (await site.push(main)).result == "success"
+    assert site.orders()[-1]["files"] == ["d"]
+
+
 @pytest.mark.parametrize("status", ["inactive", "paused", "deleting"])
 async def test_an_environment_that_does_not_run_is_not_built(site: Site, status: str) -> None:
     main = await site.commit(MAIN)

@@ -150,6 +150,17 @@ print()"""
     assert not await asyncio.to_thread(os.path.exists, seen["cwd"])
 
 
+async def test_what_it_leaves_at_home_goes_however_deep_it_is(script: Write) -> None:
+    log = Lines()
+    body = """
+print(os.getcwd())
+for _ in range(1500):
+    os.mkdir('d')
+    os.chdir('d')"""
+    await script(body).run(order(), log)
+    assert not await asyncio.to_thread(os.path.exists, log.text.strip())
+
+
 async def test_standard_input_need_not_be_read(script: Write) -> None:
     log = Lines()
     await script("os.close(0); print('did not look')").run(order(filler="x" * 1_000_000), log)

@@ -1,7 +1,5 @@
 """What happens in the activities of an environment: its commit is built and deployed, or it is taken down."""
 
-import asyncio
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from tieline.core.documents import JSON, Activity, Actor, Commit, Deployment, En
 from tieline.core.errors import Cancelled, Conflict, DeployFailed
 from tieline.core.ports import ActivityHandler, Deployer, DeploySubject, Log, OrderWriter, Outcome
 from tieline.core.wire import render_deployment
+from tieline.git.folders import remove_folder
 from tieline.git.mirror import Repositories
 from tieline.git.refs import HEADS, RefUpdate
 from tieline.store import activities, due, environments, integrations, projects
@@ -246,13 +245,13 @@ class EnvironmentActivities:
         """The files of the commit, in a folder that is removed afterwards."""
         commit = required_commit(steps.subject)
         tree = self._shop.trees / activity.id / f"{activity.attempt}"
-        await asyncio.to_thread(_clear, tree.parent)
+        await remove_folder(tree.parent)
         try:
             await steps.log.write(f"Checking out {commit}")
             await self._checkout(steps.subject.environment, commit, tree)
             yield tree
         finally:
-            await asyncio.to_thread(_clear, tree.parent)
+            await remove_folder(tree.parent)
 
     async def _checkout(self, environment: Environment, commit: str, tree: Path) -> None:
         repository = self._shop.repositories.open(environment.project_id)
@@ -289,10 +288,6 @@ def required_commit(subject: DeploySubject) -> str:
     if subject.commit is None:
         raise Conflict(f"The environment {subject.environment.id} has no commit to build yet.")
     return subject.commit
-
-
-def _clear(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _require_current(conn: Connection, activity: Activity) -> None:

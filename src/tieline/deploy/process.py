@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import tempfile
-from asyncio.subprocess import Process
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -32,9 +32,9 @@ async def running(arguments: Sequence[str], stdin: bytes, grace_seconds: float) 
     Raises `DeployFailed` when it cannot be started.
     """
     async with AsyncExitStack() as stack:
-        home = tempfile.TemporaryDirectory(prefix="tieline-home-", ignore_cleanup_errors=True)
-        stack.push_async_callback(asyncio.to_thread, home.cleanup)
-        started = await _start(stack, arguments, stdin, Path(home.name))
+        home = Path(tempfile.mkdtemp(prefix="tieline-home-"))
+        stack.push_async_callback(_remove, home)
+        started = await _start(stack, arguments, stdin, home)
         try:
             yield started
         except BaseException:
@@ -80,6 +80,14 @@ async def _open_pipe(stack: AsyncExitStack, ours: ExitStack) -> tuple[asyncio.St
 def _environment(home: Path) -> dict[str, str]:
     """The whole environment of the process."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LANG": os.environ.get("LANG", "C.UTF-8"), "HOME": str(home)}
+
+
+async def _remove(folder: Path) -> None:
+    """However deep it is: Python's own `shutil.rmtree` calls itself for every level."""
+    process = await asyncio.create_subprocess_exec(
+        "rm", "-rf", "--", str(folder), stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL
+    )
+    await process.wait()
 
 
 async def _end(process: Process, grace_seconds: float) -> None:
