@@ -192,6 +192,18 @@ async def test_abbreviations(host: Host, mirror: Mirror) -> None:
         assert not await mirror.has(useless)
 
 
+async def test_a_message_without_end_is_cut_and_hides_only_what_is_older(host: Host, mirror: Mirror) -> None:
+    first = host.repository.commit("main", "0", message="First")
+    for number, length in enumerate((5_000_000, 20_000)):
+        body = f"data {length}\n{'m' * length}\nfrom {first}\n"
+        commit = f"commit refs/heads/main\ncommitter Ada <ada@example.com> {number} +0000\n{body}"
+        host.repository.git("fast-import", "--quiet", "--force", stdin=commit.encode())
+        first = host.repository.heads()["main"]
+    await follow(mirror, host)
+    newest, total = await mirror.commits(None, first)
+    assert ([len(commit.message) for commit in newest], total) == ([10_000, 10_000], 3)
+
+
 async def test_commits_between(host: Host, mirror: Mirror) -> None:
     shas = [host.repository.commit("main", "0", message="First")]
     for number in range(1, 25):

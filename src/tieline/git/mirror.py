@@ -21,7 +21,7 @@ from tieline.core.http import HTTPClient
 from tieline.git.advertisement import RemoteRefs
 from tieline.git.command import MEGABYTE, Command, run, run_for_beginning, run_for_status
 from tieline.git.failures import explain, is_vanished_object
-from tieline.git.history import LOG_FORMAT, parse_log
+from tieline.git.history import LOG_FORMAT, MOST_BYTES_OF_LOG, parse_log
 from tieline.git.listing import fetch_refs
 from tieline.git.refs import (
     HEADS,
@@ -192,7 +192,9 @@ class Mirror:
         known = old is not None and await self.has(old)
         since = (f"^{old}",) if known else ()
         log, count = await asyncio.gather(
-            self._read("log", LOG_FORMAT, f"--max-count={limit}", checked_sha(new), *since, "--"),
+            self._read_beginning(
+                MOST_BYTES_OF_LOG, "log", LOG_FORMAT, f"--max-count={limit}", checked_sha(new), *since, "--"
+            ),
             self._read("rev-list", "--count", checked_sha(new), *since, "--"),
         )
         return parse_log(log), int(count)
@@ -213,9 +215,7 @@ class Mirror:
             await self._run(Command(arguments, config=config, environment=places, seconds=FETCH_SECONDS))
 
     async def _check_size(self, tree: str) -> None:
-        sizes = Command(("ls-tree", "-r", "--format=%(objectsize:padded)", tree), max_bytes=_MOST_SIZES)
-        await self._ensure()
-        check_size(await run_for_beginning(self._here(sizes)))
+        check_size(await self._read_beginning(_MOST_SIZES, "ls-tree", "-r", "--format=%(objectsize:padded)", tree))
 
     async def is_worn(self) -> bool:
         """Whether enough has gathered since the last `maintain` that git is slower for it."""
@@ -288,6 +288,10 @@ class Mirror:
     async def _read(self, *arguments: str, stdin: bytes = b"") -> bytes:
         await self._ensure()
         return await self._run(Command(arguments, stdin=stdin))
+
+    async def _read_beginning(self, max_bytes: int, *arguments: str) -> bytes:
+        await self._ensure()
+        return await run_for_beginning(self._here(Command(arguments, max_bytes=max_bytes)))
 
     async def _write(self, lock: int, *arguments: str) -> None:
         await self._run(Command(arguments, lock=lock))
