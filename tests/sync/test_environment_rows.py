@@ -98,9 +98,9 @@ async def test_a_deployment_is_remembered(database: Database, project: Project) 
     await stored(database, main())
     deployment = Deployment(sha("2"), ("http://a.example/",), NOW)
     async with database.transaction() as conn:
-        await environments.save_deployment(conn, project.id, "main", deployment, data_synced_at=NOW)
+        await environments.save(conn, project.id, "main", deployment=deployment, data_synced_at=NOW)
     found = (await load(database, project))["main"]
-    assert (found.deployment, found.data_synced_at, found.last_active_at) == (deployment, NOW, NOW)
+    assert (found.deployment, found.data_synced_at) == (deployment, NOW)
 
 
 async def test_what_is_missing_is_said(database: Database, project: Project) -> None:
@@ -109,7 +109,7 @@ async def test_what_is_missing_is_said(database: Database, project: Project) -> 
         with pytest.raises(NotFound, match="nowhere"):
             await environments.get(conn, project.id, "nowhere")
         with pytest.raises(NotFound, match="nowhere"):
-            await environments.rename(conn, project.id, "nowhere", "Title")
+            await environments.save(conn, project.id, "nowhere", title="Title")
         with pytest.raises(ValueError, match="created_at"):
             await environments.save(conn, project.id, "nowhere", created_at=NOW)
 

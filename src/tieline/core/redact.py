@@ -63,18 +63,8 @@ def _in_base64(value: bytes) -> set[str]:
     return found
 
 
-def redact_url(url: str) -> str:
-    """A URL fit for messages: no userinfo, no query, no fragment; `(malformed URL)` when it cannot be read."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "(malformed URL)"
-    query = "?" + MASK if parts.query else ""
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{query}"
-
-
 def origin_of(url: str) -> str:
-    """Scheme, host and port alone: some services carry their secret in the path."""
+    """Scheme, host and port alone: some services carry their secret in the path. `(malformed URL)` where it is none."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -42,7 +42,6 @@ class PullRequest:
     target_branch: str | None
     head: str | None
     is_fork: bool
-    is_draft: bool = False
     url: str = ""
     author: str = ""
 

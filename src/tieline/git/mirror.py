@@ -7,7 +7,6 @@ at any time from any process.
 
 import asyncio
 import re
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -78,15 +77,6 @@ class Repositories:
         if project_id not in self._open:
             self._open[project_id] = Mirror(self._path(project_id), self._resolve, self._http)
         return self._open[project_id]
-
-    async def remove(self, project_id: str) -> None:
-        """Delete the project's repository. Idempotent."""
-        path = self._path(project_id)
-        if path.exists():
-            async with locked(path):
-                await asyncio.to_thread(shutil.rmtree, path)
-        path.with_suffix(".lock").unlink(missing_ok=True)
-        self._open.pop(project_id, None)
 
     def _path(self, project_id: str) -> Path:
         if not _PROJECT.match(project_id):

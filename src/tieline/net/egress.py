@@ -25,19 +25,11 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 class Policy:
     """Public addresses are permitted; others only when `allow` has their network."""
 
-    def __init__(self, allow: Sequence[Network] = (), *, restricted: bool = True) -> None:
+    def __init__(self, allow: Sequence[Network] = ()) -> None:
         self._allow = tuple(allow)
-        self._restricted = restricted
-
-    @classmethod
-    def unrestricted(cls) -> "Policy":
-        """For the command line, which goes where its user tells it to."""
-        return cls(restricted=False)
 
     def check(self, address: str) -> None:
         """Raise `EgressRefused` unless traffic may go to this IP address, whatever it is wrapped in."""
-        if not self._restricted:
-            return
         try:
             parsed = ip_address(address)
         except ValueError as error:

@@ -21,7 +21,6 @@ from tieline.store.database import Connection
 
 _ACCOUNT: Final = tuple(each.name for each in fields(Account))
 _TOKEN: Final = tuple(each.name for each in fields(APIToken))
-_CHANGEABLE: Final = frozenset({"username", "email", "first_name", "last_name", "is_operator"})
 
 
 @dataclass(frozen=True)
@@ -58,24 +57,6 @@ async def create(conn: Connection, account: Account) -> None:
         await conn.execute(statement, values)
     except errors.UniqueViolation as error:
         raise _username_taken(account.username) from error
-
-
-async def save(conn: Connection, id: str, **columns: object) -> Account:
-    """Set the named columns of one account. Raises `NotFound`, and `Invalid` when the username is taken."""
-    unknown = columns.keys() - _CHANGEABLE
-    if unknown:
-        raise ValueError(f"not columns of an account that change: {sorted(unknown)}")
-    changes = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in columns]
-    query = sql.SQL("update account set {}, updated_at = clock_timestamp() where id = %(_id)s returning *")
-    try:
-        cursor = await conn.execute(query.format(sql.SQL(", ").join(changes)), {**columns, "_id": id})
-    except errors.UniqueViolation as error:
-        raise _username_taken(str(columns.get("username"))) from error
-    row = await cursor.fetchone()
-    if row is None:
-        raise NotFound("User not found")
-    await notify.changed(conn, "access", id)
-    return _account(row)
 
 
 def _username_taken(username: str) -> Invalid:

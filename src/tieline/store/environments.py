@@ -177,11 +177,6 @@ async def set_status(conn: Connection, project_id: str, id: str, status: Environ
     await save(conn, project_id, id, status=status)
 
 
-async def set_parent(conn: Connection, project_id: str, id: str, parent: str | None) -> None:
-    """Raises `NotFound`."""
-    await save(conn, project_id, id, parent=parent)
-
-
 async def set_parents(conn: Connection, project_id: str, ids: Collection[str], parent: str) -> None:
     """Put many environments below one, in one statement."""
     await conn.execute(
@@ -189,24 +184,6 @@ async def set_parents(conn: Connection, project_id: str, ids: Collection[str], p
         [parent, project_id, list(ids)],
     )
     await notify.changed(conn, "environments", project_id)
-
-
-async def rename(conn: Connection, project_id: str, id: str, title: str) -> None:
-    """Give an environment another title; its id and name stay. Raises `NotFound`."""
-    await save(conn, project_id, id, title=title)
-
-
-async def save_deployment(
-    conn: Connection,
-    project_id: str,
-    id: str,
-    deployment: Deployment,
-    *,
-    data_synced_at: datetime | None = None,
-) -> None:
-    """Remember a deployment that succeeded, and when its data was copied if it was. Raises `NotFound`."""
-    synced = {} if data_synced_at is None else {"data_synced_at": data_synced_at}
-    await save(conn, project_id, id, deployment=deployment, last_active_at=deployment.deployed_at, **synced)
 
 
 async def update_heads(conn: Connection, project_id: str, heads: Mapping[str, str]) -> None:

@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, LiteralString
 
 from psycopg.types.json import Jsonb
@@ -32,7 +31,6 @@ class Hook:
 
     id: int
     integration_id: str
-    received_at: datetime
     headers: Mapping[str, str]
     body: bytes
     is_signed: bool
@@ -119,7 +117,7 @@ _INSERT: Final[LiteralString] = """
 """
 
 _UNREAD: Final[LiteralString] = """
-    select id, integration_id, received_at, headers, body, is_signed from hook_delivery
+    select id, integration_id, headers, body, is_signed from hook_delivery
     where integration_id = %s and read_at is null order by id limit %s
 """
 

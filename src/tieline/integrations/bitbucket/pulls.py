@@ -1,6 +1,6 @@
 """A pull request of Bitbucket Cloud in our words. Pure."""
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeGuard
 
 from tieline.core.errors import RemoteBroken
 from tieline.core.remote import PullRequest
@@ -11,14 +11,13 @@ _STATES: Final[dict[str, Literal["open", "merged", "declined"]]] = {
     "DECLINED": "declined",
     "SUPERSEDED": "declined",
 }
-
+_HIGHEST_NUMBER: Final = 2**31 - 1
 
 # All that `parse_pull` reads, as Bitbucket's `fields` parameter has it.
 PULL_FIELDS: Final = (
     "id",
     "title",
     "state",
-    "draft",
     "author.display_name",
     "links.html.href",
     *(
@@ -36,7 +35,7 @@ def parse_pull(document: dict[str, Any], repository: str) -> PullRequest:
     characters. Raises `RemoteBroken` for what is no pull request.
     """
     number, state = document.get("id"), document.get("state")
-    if not isinstance(number, int) or isinstance(number, bool) or not isinstance(state, str) or not state:
+    if not is_number(number) or not isinstance(state, str) or not state:
         raise RemoteBroken("Bitbucket answered with something other than a pull request.")
     source, destination = _side(document.get("source")), _side(document.get("destination"))
     return PullRequest(
@@ -49,10 +48,14 @@ def parse_pull(document: dict[str, Any], repository: str) -> PullRequest:
         target_branch=destination.branch,
         head=source.commit,
         is_fork=_is_fork(source, destination, repository),
-        is_draft=document.get("draft") is True,
         url=_text(document, "links", "html", "href") or "",
         author=_text(document, "author", "display_name") or "",
     )
+
+
+def is_number(value: Any) -> TypeGuard[int]:
+    """Whether it can be the number of a pull request."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _HIGHEST_NUMBER
 
 
 class _Side:
