@@ -4,7 +4,6 @@ Integration types bring settings of their own (`IntegrationType.settings`); they
 """
 
 import difflib
-import ipaddress
 import os
 import secrets
 from collections.abc import Iterable
@@ -19,11 +18,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from tieline.core.errors import Invalid
 from tieline.core.secret import Secret
 from tieline.integrations.base import Setting
+from tieline.net.egress import parse_networks
+from tieline.net.ranges import Network
 
 PREFIX: Final = "TIELINE_"
 # Read by the command line as a client of some server, not by the server.
 CLIENT_SETTINGS: Final = frozenset({"TIELINE_SERVER", "TIELINE_TOKEN", "TIELINE_PROJECT"})
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def _listen(value: str) -> str:
@@ -41,11 +41,10 @@ def _url(value: str) -> str:
 
 
 def _networks(value: str) -> str:
-    for part in _parts(value):
-        try:
-            ipaddress.ip_network(part)
-        except ValueError:
-            raise ValueError(f"{part!r} is no CIDR; write e.g. 10.1.0.0/16,fd00::/8") from None
+    try:
+        parse_networks(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; write networks like 10.1.0.0/16,fd00::/8") from None
     return value
 
 
@@ -109,7 +108,7 @@ class Settings(BaseSettings):
     @cached_property
     def networks(self) -> tuple[Network, ...]:
         """`egress_allow`, parsed."""
-        return tuple(ipaddress.ip_network(part) for part in _parts(self.egress_allow))
+        return parse_networks(self.egress_allow)
 
     @cached_property
     def deploy_command(self) -> Path | None:
@@ -138,7 +137,7 @@ def load_settings(type_settings: Iterable[Setting]) -> Settings:
     """The settings of the environment. Raises `Invalid` with one sentence per variable that is wrong."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {each.name for each in type_settings}
     problems = {
-        name: f"There is no such setting{_suggest(name, known)}."
+        name: f"There is no such setting{_suggest(name, known)}"
         for name in os.environ
         if name.startswith(PREFIX) and name not in known | CLIENT_SETTINGS
     }
@@ -147,7 +146,8 @@ def load_settings(type_settings: Iterable[Setting]) -> Settings:
     except ValidationError as error:
         for each in error.errors():
             name = PREFIX + str(each["loc"][0]).upper()
-            problems[name] = each["msg"].removeprefix("Value error, ").capitalize() + "."
+            said = each["msg"].removeprefix("Value error, ")
+            problems[name] = f"{said[0].upper()}{said[1:]}."
         raise Invalid(problems, "The settings are wrong.") from None
     if problems:
         raise Invalid(problems, "The settings are wrong.")
@@ -161,7 +161,7 @@ def load_type_settings(type_settings: Iterable[Setting]) -> dict[str, str]:
 
 def _suggest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), 1)
-    return f"; did you mean {near[0]}" if near else ""
+    return f"; did you mean {near[0]}?" if near else "."
 
 
 def _kept(path: Path) -> Secret:

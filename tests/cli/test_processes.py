@@ -32,12 +32,20 @@ def taken() -> Iterator[str]:
 
 @pytest.mark.parametrize("command", ["serve", "worker", "migrate"])
 def test_wrong_settings_are_named_one_by_one(alone: CommandLine, command: str, tmp_path: Path) -> None:
-    ended = alone(command, TIELINE_LISTEN="nowhere", TIELINE_DATABAS_URL="x", TIELINE_DATA=str(tmp_path / "data"))
+    wrong = {
+        "TIELINE_LISTEN": "nowhere",
+        "TIELINE_DATABAS_URL": "x",
+        "TIELINE_DEPLOYER": "command:/opt/MyDeployer",
+        "TIELINE_EGRESS_ALLOW": "10.0.0.0/8,10.0.0.1/8",
+    }
+    ended = alone(command, **wrong, TIELINE_DATA=str(tmp_path / "data"))
     assert (ended.status, ended.out) == (2, "")
     assert ended.err.splitlines() == [
         "The settings are wrong.",
-        "TIELINE_DATABAS_URL: There is no such setting; did you mean TIELINE_DATABASE_URL.",
+        "TIELINE_DATABAS_URL: There is no such setting; did you mean TIELINE_DATABASE_URL?",
         "TIELINE_LISTEN: Must be address:port, e.g. 127.0.0.1:8420.",
+        "TIELINE_EGRESS_ALLOW: 10.0.0.1/8 has host bits set; write networks like 10.1.0.0/16,fd00::/8.",
+        "TIELINE_DEPLOYER: /opt/MyDeployer is not an executable file.",
     ]
     assert not (tmp_path / "data").exists()
 
