@@ -170,7 +170,16 @@ async def test_removing_fails_when_the_host_does(desk: Desk, host: BitbucketSimu
     assert len(host.hooks(REPOSITORY)) == 1
 
 
-@pytest.mark.parametrize("document", [[], {"values": [{}]}, {"values": [{"uuid": "{1}", "url": URL}]}, {"values": 1}])
+@pytest.mark.parametrize(
+    "document",
+    [
+        [],
+        {"values": [{}]},
+        {"values": [{"uuid": "{1}", "url": URL}]},
+        {"values": [{"uuid": "{1}\0", "url": URL, "events": []}]},
+        {"values": 1},
+    ],
+)
 async def test_what_is_no_list_of_hooks_is_broken(odd: OddHost, odd_desk: Desk, document: object) -> None:
     odd.reply = lambda _: web.json_response(document)
     with pytest.raises(RemoteError):

@@ -177,6 +177,9 @@ async def test_a_list_that_says_it_is_longer_than_it_is_proves_nothing(odd: OddH
         {"values": [1]},
         {"values": [{"id": "1", "state": "OPEN"}]},
         {"values": [{"id": True, "state": "OPEN"}]},
+        {"values": [{"id": 0, "state": "OPEN"}]},
+        {"values": [{"id": -5, "state": "OPEN"}]},
+        {"values": [{"id": 2**31, "state": "OPEN"}]},
         {"values": [{"id": 1, "state": ""}]},
         {"values": [{"id": 1, "state": ["OPEN"]}]},
         {"values": [{"id": 1}]},
@@ -194,6 +197,14 @@ async def test_what_is_no_list_of_pull_requests_is_broken(odd: OddHost, odd_desk
         {},
         {"uuid": "{1}"},
         {"uuid": 1, "full_name": "acme/site"},
+        {"uuid": "", "full_name": "acme/site"},
+        {"uuid": "{1}\0", "full_name": "acme/site"},
+        {"uuid": "{1}", "full_name": "acme/site\0"},
+        {"uuid": "{1}", "full_name": "acme/site\x1b[2J\nAll is well"},
+        {"uuid": "{1}", "full_name": "acme/../site"},
+        {"uuid": "{1}", "full_name": "acme/.."},
+        {"uuid": "{1}", "full_name": "acme/" + "x" * 1000},
+        {"uuid": "{1}", "full_name": "acme/site", "mainbranch": {"name": "main\0"}},
         {"uuid": "{1}", "full_name": "acme/site", "links": {"clone": [{"name": "https", "href": "https://[x/y"}]}},
         {"uuid": "{1}", "full_name": "acme/site", "links": {"clone": [{"name": "https", "href": 5}]}},
         {
@@ -210,8 +221,14 @@ async def test_what_is_no_repository_is_broken(odd: OddHost, odd_desk: Desk, doc
         await source_of(odd_desk).repository()
 
 
+async def test_an_answer_about_another_pull_request_is_broken(odd: OddHost, odd_desk: Desk) -> None:
+    odd.reply = lambda _: web.json_response({"id": 2, "state": "MERGED"})
+    with pytest.raises(RemoteBroken, match="pull request 2 when asked for 1"):
+        await source_of(odd_desk).pull(1)
+
+
 async def test_another_4xx_tells_what_the_host_said_but_not_all_of_it(odd: OddHost, odd_desk: Desk) -> None:
-    said = "pagelen: must be\n at most 50 " + "x" * 1000
+    said = "pagelen: must be\n\0\x1b at most 50 " + "x" * 100_000
     odd.reply = lambda _: web.json_response({"type": "error", "error": {"message": said}}, status=400)
     with pytest.raises(RemoteRejected, match="pagelen: must be at most 50") as caught:
         await source_of(odd_desk).pulls(None)

@@ -9,10 +9,9 @@ from tieline.core.documents import JSON
 from tieline.integrations.base import IntegrationType, Setting
 from tieline.integrations.bitbucket import hook, roles, validator
 from tieline.integrations.bitbucket.client import API, OAUTH
+from tieline.integrations.bitbucket.names import is_repository
 from tieline.integrations.fields import WRITE_ONLY, Fields, IntegrationFields
 
-_NAME: Final = r"[^/\s\x00-\x1f?#%\\:@]+"
-_REPOSITORY: Final = re.compile(rf"{_NAME}/{_NAME}\Z")
 _ADDRESS: Final = re.compile(
     r"\A(?:https?://(?:[^/@]*@)?(?:www\.)?bitbucket\.org/|(?:ssh://)?git@bitbucket\.org[:/])", re.IGNORECASE
 )
@@ -28,8 +27,7 @@ def _filled(value: str) -> str:
 
 
 def _repository(value: str) -> str:
-    parts = value.split("/")
-    if not _REPOSITORY.match(value) or any(part in (".", "..") for part in parts):
+    if not is_repository(value):
         raise ValueError("Must be user/repo, as in the repository's address: https://bitbucket.org/user/repo.")
     return value
 

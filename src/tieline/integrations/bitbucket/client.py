@@ -33,6 +33,7 @@ PAGE_LENGTH: Final = 50  # more is a 400, whatever the documentation says
 MOST_PAGES: Final = 2000
 MOST_REDIRECTS: Final = 5
 LARGEST_ANSWER: Final = 32 * 1024 * 1024  # fifty pull requests with all their fields
+_LONGEST_WORD: Final = 1000
 _FIRST_BLOCK_SECONDS: Final = 30.0
 _LONGEST_BLOCK_SECONDS: Final = 900.0
 _PORTS: Final = {"https": 443, "http": 80}
@@ -199,8 +200,13 @@ def _message(response: Response) -> str:
     """What Bitbucket says about an error, cut short; empty when it says nothing we can read."""
     with contextlib.suppress(orjson.JSONDecodeError, AttributeError, TypeError):
         said = orjson.loads(response.body)["error"]["message"]
-        return f": {' '.join(str(said).split())[:200]}" if said else ""
+        return f": {_one_line(str(said))}" if said else ""
     return ""
+
+
+def _one_line(text: str) -> str:
+    plain = "".join(each if each.isprintable() else " " for each in text[:_LONGEST_WORD])
+    return " ".join(plain.split())[:200]
 
 
 def parse_object(response: Response) -> dict[str, Any]:

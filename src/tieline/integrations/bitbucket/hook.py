@@ -9,6 +9,7 @@ import orjson
 
 from tieline.core.errors import Invalid
 from tieline.core.remote import HookEvent, Ignored, Scope
+from tieline.integrations.bitbucket.pulls import is_number
 
 CORE_EVENTS: Final = (
     "repo:push",
@@ -83,7 +84,7 @@ def _ref_type(change: Any) -> str | None:
 
 def _parse_pull(event: str, document: dict[str, Any]) -> HookEvent:
     number = _object(document.get("pullrequest"), "pullrequest").get("id")
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 2**31:
+    if not is_number(number):
         raise Invalid({"pullrequest.id": "Must be the number of a pull request."}, "The webhook cannot be read.")
     return _event(event, Scope(pulls=frozenset({number}), repository=False), document)
 

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 from urllib.parse import urlsplit
 
 from tieline.core.documents import Integration
@@ -25,6 +25,7 @@ from tieline.core.remote import (
 from tieline.core.secret import Secret
 from tieline.integrations.bitbucket.client import PAGE_LENGTH, BitbucketClient, parse_object
 from tieline.integrations.bitbucket.hook import CORE_EVENTS, EVENTS
+from tieline.integrations.bitbucket.names import is_repository
 from tieline.integrations.bitbucket.pulls import PULL_FIELDS, parse_pull
 
 _STATES: Final[dict[BuildState, str]] = {
@@ -34,6 +35,7 @@ _STATES: Final[dict[BuildState, str]] = {
     "stopped": "STOPPED",
 }
 LONGEST_NAME: Final = 255
+_LONGEST_IDENTIFIER: Final = 255
 # The answer is a tenth of the whole.
 _LISTED_FIELDS: Final = ",".join(["next", "size", *(f"values.{name}" for name in PULL_FIELDS)])
 _MAY_NOT_MANAGE_HOOKS: Final = (
@@ -96,11 +98,14 @@ class BitbucketSource:
 
     async def pull(self, number: int) -> PullRequest | None:
         """One pull request in any state; None only for a 404."""
+        query = {"fields": ",".join(PULL_FIELDS)}
         try:
-            query = {"fields": ",".join(PULL_FIELDS)}
-            return self._parse(await self._client.get(self._client.url("pullrequests", str(number), query=query)))
+            found = self._parse(await self._client.get(self._client.url("pullrequests", str(number), query=query)))
         except RemoteNotFound:
             return None
+        if found.number != number:
+            raise RemoteBroken(f"Bitbucket answered with pull request {found.number} when asked for {number}.")
+        return found
 
     async def fork_url(self, pull: PullRequest) -> str:
         """Where the fork is cloned from."""
@@ -256,13 +261,18 @@ def _origin(url: str) -> str:
 
 def _parse_repository(document: dict[str, Any], clone_url: str) -> RemoteRepository:
     identifier, full_name = document.get("uuid"), document.get("full_name")
-    if not isinstance(identifier, str) or not isinstance(full_name, str):
+    if not _is_identifier(identifier) or not isinstance(full_name, str) or not is_repository(full_name):
         raise RemoteBroken("Bitbucket answered with something other than a repository.")
     main = document.get("mainbranch")
     branch = main.get("name") if isinstance(main, dict) else None
-    if branch is not None and not isinstance(branch, str):
+    if branch is not None and (not isinstance(branch, str) or "\0" in branch):
         raise RemoteBroken("Bitbucket answered with a main branch without a name.")
     return RemoteRepository(identifier, full_name, clone_url, default_branch=branch)
+
+
+def _is_identifier(value: Any) -> TypeGuard[str]:
+    """Whether it can be kept, shown and put into an address."""
+    return isinstance(value, str) and value.isprintable() and 0 < len(value) <= _LONGEST_IDENTIFIER
 
 
 def _clone_link(document: dict[str, Any]) -> str | None:
@@ -283,6 +293,6 @@ def _address(value: Any) -> str:
 
 def _parse_hook(document: dict[str, Any]) -> RegisteredHook:
     identifier, url, events = document.get("uuid"), document.get("url"), document.get("events")
-    if not isinstance(identifier, str) or not isinstance(url, str) or not isinstance(events, list):
+    if not _is_identifier(identifier) or not isinstance(url, str) or not isinstance(events, list):
         raise RemoteBroken("Bitbucket answered with something other than a webhook.")
     return RegisteredHook(identifier, url, document.get("active") is not False, frozenset(map(str, events)))
