@@ -1,7 +1,9 @@
 """What follows from pull requests. Pure."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from tieline.core import ids
 from tieline.core.documents import Environment, PullInfo
@@ -17,6 +19,9 @@ from tieline.sync.steps import (
     UpdateHeads,
     UpdatePull,
 )
+
+_LONGEST_TEXT: Final = 1000
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def plan_pulls(scene: Scene) -> Iterator[Step]:
@@ -114,12 +119,13 @@ def _head(scene: Scene, info: PullInfo, pull: PullRequest | None) -> str | None:
 
 def _remember(pull: PullRequest, before: PullInfo | None) -> PullInfo:
     """What is kept of a pull request; where its source is gone, what is known of it from before stays."""
+    target = pull.target_branch if pull.target_branch and is_storable(pull.target_branch) else None
     info = PullInfo(
         number=pull.number,
         title=_clean(pull.title),
         source_branch=pull.source_branch,
-        source_repository=pull.source_repository,
-        target_branch=_clean(pull.target_branch or "") or (before.target_branch if before else None),
+        source_repository=_clean(pull.source_repository or "") or None,
+        target_branch=target or (before.target_branch if before else None),
         is_fork=pull.is_fork,
         url=_clean(pull.url),
         author=_clean(pull.author),
@@ -140,5 +146,5 @@ def _title(info: PullInfo) -> str:
 
 
 def _clean(text: str) -> str:
-    """PostgreSQL stores no NUL."""
-    return text.replace("\0", "")
+    """On one line and not endless: anybody may open a pull request, and what it is called goes into logs."""
+    return _CONTROLS.sub(" ", text[:_LONGEST_TEXT]).strip()

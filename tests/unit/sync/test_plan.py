@@ -29,6 +29,7 @@ from tieline.sync.observe import Observation
 from tieline.sync.plan import plan
 from tieline.sync.reconcile import Situation
 from tieline.sync.state import Known, RemoteState, SourceSettings
+from tieline.sync.steps import UpdatePull
 
 NEW = replace(KNOWN, default_branch=None, remote_default_branch=None)
 NO_FETCH = SourceSettings.from_config({"fetch_branches": False, "prune_branches": True})
@@ -496,6 +497,18 @@ def test_what_new_environments_begin_with() -> None:
         "production",
         "development",
     )
+
+
+def test_what_strangers_write_stays_on_its_line_and_has_an_end() -> None:
+    remote = host(
+        "main@1 topic@1", pull(1, title="One\nRemoving environment main\x1b[2J" + "x" * 5000, source_repository="a/b\0")
+    )
+    (step,) = plan(remote, SETTINGS, [main(), env("topic"), pull_env(1)], KNOWN, NOW).steps
+    (line,) = step.lines()
+    assert line.startswith('Updated environment pr-1: "PR #1: One Removing environment main [2Jx')
+    assert len(line) < 1100
+    assert isinstance(step, UpdatePull)
+    assert step.pull.source_repository == "a/b"
 
 
 def test_notes_say_what_could_not_be_followed() -> None:
