@@ -52,6 +52,8 @@ TABLE = [
     Row("GET", ENVIRONMENT + "/settings", SEEN_BUT_MISSING),
     Row("POST", ENVIRONMENT + "/activate", ADMINS_BUT_MISSING),
     Row("POST", ENVIRONMENT + "/deactivate", ADMINS_BUT_MISSING),
+    Row("POST", ENVIRONMENT + "/pause", ADMINS_BUT_MISSING),
+    Row("POST", ENVIRONMENT + "/resume", ADMINS_BUT_MISSING),
     Row("POST", ENVIRONMENT + "/redeploy", ADMINS_BUT_MISSING),
     Row("POST", ENVIRONMENT + "/synchronize", ADMINS_BUT_MISSING, {"synchronize_data": True}),
     Row("GET", ENVIRONMENT + "/activities", SEEN_BUT_MISSING),
