@@ -7,7 +7,8 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +25,6 @@ from tieline.activities.secrets import KnownSecrets
 from tieline.activities.signals import Signals
 from tieline.activities.statuses import BuildStatuses
 from tieline.activities.stream import LogStream
-from tieline.api.application import create_app
 from tieline.api.documents import Writer
 from tieline.api.services import Services
 from tieline.core.errors import Unavailable
@@ -55,6 +55,7 @@ from tieline.sync.reconcile import Surroundings
 
 log = structlog.get_logger()
 
+CreateApp = Callable[[Services], ASGIApp]
 TRIM_SECONDS: Final = 600.0
 REVIVE_SECONDS: Final = 1.0
 GRACEFUL_HTTP_SECONDS: Final = 2
@@ -70,9 +71,18 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
     # An address that is taken is found out before anything else has been begun.
     with _bind(*settings.host_and_port) as listening:
         _configure_logs(settings)
-        with _postgres(settings) as postgres:
-            migrate_database(postgres.dsn)
-            asyncio.run(_serve(settings, postgres, listening, worker=worker))
+        with ThreadPoolExecutor(1) as beside:
+            # Most of a start is loading the API. PostgreSQL, which is another process, starts meanwhile.
+            create_app = beside.submit(_load_api)
+            with _postgres(settings) as postgres:
+                migrate_database(postgres.dsn)
+                asyncio.run(_serve(settings, postgres, listening, create_app.result(), worker=worker))
+
+
+def _load_api() -> CreateApp:
+    from tieline.api.application import create_app  # noqa: PLC0415
+
+    return create_app
 
 
 def work(settings: Settings) -> None:
@@ -238,7 +248,9 @@ async def open_house(settings: Settings, dsn: str) -> AsyncIterator[House]:
         )
 
 
-async def _serve(settings: Settings, postgres: _Postgres, listening: socket.socket, *, worker: bool) -> None:
+async def _serve(
+    settings: Settings, postgres: _Postgres, listening: socket.socket, create_app: CreateApp, *, worker: bool
+) -> None:
     stop = _stop_signal()
     async with open_house(settings, postgres.dsn) as house, _background(house, postgres):
         is_new = await _prepare(house, alone=postgres.is_fresh)
@@ -263,6 +275,7 @@ def _spare_collector() -> None:
     """Have the garbage collector leave alone what lives as long as the process: looking at it stops everything."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 async def _work(settings: Settings, postgres: _Postgres) -> None:
@@ -272,6 +285,7 @@ async def _work(settings: Settings, postgres: _Postgres) -> None:
         engine = house.engine(postgres.dsn)
         try:
             await engine.start(alone=postgres.is_fresh)
+            _spare_collector()
             print("Tieline works. Stop it with Ctrl-C.", flush=True)  # noqa: T201 - the operator's terminal
             await stop.wait()
         finally:

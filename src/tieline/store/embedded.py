@@ -349,12 +349,13 @@ def _refusal(dsn: str) -> str | None:
     return None
 
 
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+# Looked up here: in a child of a process with threads, the lock of the loader may be held for ever.
+_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 def _die_with(parent: int, number: signal.Signals) -> None:
     """Runs between fork and exec: the kernel sends this signal (SIGINT: a fast shutdown) when our process is gone."""
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, number)
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:
             os._exit(1)

@@ -1,5 +1,6 @@
 """The commands that are the server, or parts of it."""
 
+import gc
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ def serve(
     ] = True,
 ) -> None:
     """Serve the API, and do the work that comes up, until Ctrl-C."""
+    _pause_collector()
     from tieline import app  # noqa: PLC0415 - the whole server, which clients do not need
 
     _run(lambda settings: app.serve(settings, worker=worker))
@@ -32,6 +34,7 @@ def serve(
 
 def work() -> None:
     """Do the work that comes up, without the API, until Ctrl-C."""
+    _pause_collector()
     from tieline import app  # noqa: PLC0415
 
     _run(app.work)
@@ -43,6 +46,11 @@ def migrate() -> None:
 
     _run(app.migrate)
     typer.echo("The database is at this version.")
+
+
+def _pause_collector() -> None:
+    """Nothing that is loaded at the start is garbage; the server has the collector look again once it is ready."""
+    gc.disable()
 
 
 def _run(start: Callable[["Settings"], None]) -> None:
