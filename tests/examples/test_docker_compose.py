@@ -16,7 +16,7 @@ import pytest
 
 from tests.examples import docker_simulator
 from tests.examples.orders import COMMIT, EXAMPLES, Lines, environment, order, write_wrapper
-from tieline.core.documents import Environment
+from tieline.core.documents import Environment, open_access
 from tieline.core.errors import DeployFailed
 from tieline.core.ports import Action
 from tieline.deploy.command import CommandDeployer
@@ -214,7 +214,7 @@ async def test_data_of_other_environments_is_out_of_reach(docker: Docker, action
 async def test_a_protected_environment_is_not_published_openly(docker: Docker, access: dict[str, Any]) -> None:
     log = Lines()
     with pytest.raises(DeployFailed):
-        await docker.run_logged(log, "deploy", environment("private", http_access=access), SITE)
+        await docker.run_logged(log, "deploy", environment("private", http_access=open_access() | access), SITE)
     assert "http_access" in log.text
     assert "s3cret" not in log.text
     assert not (docker.folder / "docker" / "calls.jsonl").exists()

@@ -118,6 +118,11 @@ class Deployment:
     deployed_at: datetime
 
 
+def open_access() -> JSON:
+    """Everybody may see an environment, until somebody says otherwise."""
+    return {"is_enabled": True, "addresses": [], "basic_auth": {}}
+
+
 @dataclass(frozen=True)
 class Environment:
     """An environment. `name` is the branch (of the source, for a pull request); `id` is unique in its project."""
@@ -141,7 +146,7 @@ class Environment:
     awaiting_approval: bool = False
     clone_parent_on_create: bool = True
     init_resources: str = "default"
-    http_access: JSON = field(default_factory=dict)
+    http_access: JSON = field(default_factory=open_access)
     enable_smtp: bool = False
     restrict_robots: bool = True
     deployment: Deployment | None = None

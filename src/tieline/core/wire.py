@@ -3,13 +3,10 @@
 Every key of the vendor's schemas is present. What its clients cannot bear as null is never null.
 """
 
-from typing import Final
 from urllib.parse import urlsplit
 
 from tieline.core.clock import iso
 from tieline.core.documents import JSON, Activity, Deployment, Environment, Integration, Project
-
-_OPEN_ACCESS: Final[JSON] = {"is_enabled": True, "addresses": [], "basic_auth": {}}
 
 
 def render_activity(activity: Activity, log_url: str) -> JSON:
@@ -62,7 +59,7 @@ def render_environment(environment: Environment, project: Project, last: Activit
         "has_remote": environment.has_remote,
         "awaiting_approval": environment.awaiting_approval,
         "status": environment.status,
-        "http_access": {**_OPEN_ACCESS, **environment.http_access},
+        "http_access": environment.http_access,
         "enable_smtp": environment.enable_smtp,
         "restrict_robots": environment.restrict_robots,
         "edge_hostname": f"{environment.machine_name}-{project.id}.{project.region}",

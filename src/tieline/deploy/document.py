@@ -8,7 +8,6 @@ from tieline.core.ports import Action, DeploySubject
 from tieline.core.wire import render_deployment
 
 VERSION: Final = 1
-_OPEN_ACCESS: Final[JSON] = {"is_enabled": True, "addresses": [], "basic_auth": {}}
 
 
 def render_order(action: Action, subject: DeploySubject, tree: Path | None) -> JSON:
@@ -44,7 +43,7 @@ def _environment(environment: Environment) -> JSON:
         "title": environment.title,
         "is_main": environment.is_main,
         "attributes": dict(environment.attributes),
-        "http_access": {**_OPEN_ACCESS, **environment.http_access},
+        "http_access": environment.http_access,
         "restrict_robots": environment.restrict_robots,
         "enable_smtp": environment.enable_smtp,
         "pull_request": _pull(environment.pull) if environment.pull else None,

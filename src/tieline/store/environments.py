@@ -47,7 +47,6 @@ _COLUMNS: Final = (
 )
 _JSON: Final = frozenset({"attributes", "pull", "http_access", "deployment"})
 _SAVED: Final = frozenset(_COLUMNS) - {"project_id", "id", "created_at", "updated_at"}
-_DEFAULT_ACCESS: Final = {"is_enabled": True, "addresses": [], "basic_auth": {}}
 
 _SELECT: Final[LiteralString] = """
     select environment.*, busy.environment_id is not null as has_pending_activity
@@ -149,7 +148,6 @@ def _record(environment: Environment) -> dict[str, Any]:
     for name in _JSON:
         stored = _stored(name, record[name])
         record[name] = stored.obj if isinstance(stored, Jsonb) else stored
-    record["http_access"] = record["http_access"] or _DEFAULT_ACCESS
     for name in ("data_synced_at", "last_active_at", "created_at", "updated_at"):
         record[name] = iso(record[name])
     return record

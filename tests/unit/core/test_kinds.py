@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit.core.samples import ACTIVITY, ANN, CHANGE, COMMIT, INTEGRATION, MAIN, NOW, PROJECT, PULL
 from tieline.core import kinds
-from tieline.core.documents import Actor, Deployment, NewActivity
+from tieline.core.documents import Actor, Deployment, NewActivity, open_access
 from tieline.core.remote import Scope
 
 SCOPES = st.builds(
@@ -72,9 +72,9 @@ def test_a_push_says_who_where_and_what() -> None:
 
 
 def test_passwords_stay_out_of_payloads() -> None:
-    guarded = replace(MAIN, http_access={"is_enabled": True, "basic_auth": {"ann": "hunter22"}})
+    guarded = replace(MAIN, http_access=open_access() | {"basic_auth": {"ann": "hunter22"}})
     new = kinds.activate(PROJECT, guarded, ANN)
-    assert new.payload["environment"]["http_access"] == {"is_enabled": True, "addresses": [], "basic_auth": {}}
+    assert new.payload["environment"]["http_access"] == open_access()
     assert "hunter22" not in repr(new)
 
 
