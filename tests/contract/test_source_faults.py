@@ -235,6 +235,16 @@ async def test_another_4xx_tells_what_the_host_said_but_not_all_of_it(odd: OddHo
     assert len(str(caught.value)) < 400
 
 
+@pytest.mark.parametrize("document", [{}, [], [1], 5, "no", None, {"error": "no"}, {"error": {}}, {"error": [1]}])
+@pytest.mark.parametrize("status", [400, 403, 404])
+async def test_an_error_that_says_nothing_is_one_all_the_same(
+    odd: OddHost, odd_desk: Desk, document: object, status: int
+) -> None:
+    odd.reply = lambda _: web.json_response(document, status=status)
+    with pytest.raises(RemoteError):
+        await source_of(odd_desk).pulls(None)
+
+
 async def test_a_page_for_people_is_told_as_what_it_is(odd: OddHost, odd_desk: Desk) -> None:
     odd.reply = lambda _: web.Response(text="<h1>We'll be back soon</h1>", content_type="text/html")
     with pytest.raises(RemoteBroken, match="Bitbucket answered with text/html where data was expected"):

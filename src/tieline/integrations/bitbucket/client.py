@@ -198,7 +198,7 @@ def raise_for_status(response: Response, what: str) -> None:
 
 def _message(response: Response) -> str:
     """What Bitbucket says about an error, cut short; empty when it says nothing we can read."""
-    with contextlib.suppress(orjson.JSONDecodeError, AttributeError, TypeError):
+    with contextlib.suppress(orjson.JSONDecodeError, LookupError, TypeError):
         said = orjson.loads(response.body)["error"]["message"]
         return f": {_one_line(str(said))}" if said else ""
     return ""
