@@ -23,6 +23,7 @@ from tieline.core.errors import (
     RemoteBroken,
     RemoteError,
     RemoteMoved,
+    RemoteNotFound,
     RemoteRejected,
     Unreachable,
 )
@@ -53,6 +54,20 @@ async def test_too_many_requests_block_the_credentials_for_less_than_a_minute(
     await asyncio.gather(source.repository(), source.pull(1), return_exceptions=True)
     assert len(desk.budget.blocks) == 3
     assert len(set(desk.budget.blocks)) == 1
+
+
+async def test_what_cannot_be_read_is_named_as_people_know_it(desk: Desk) -> None:
+    with pytest.raises(RemoteNotFound) as missing:
+        await source_of(desk, make_integration(repository="acme/none")).repository()
+    assert str(missing.value) == (
+        "Bitbucket has no acme/none, or hides it from these credentials: Repository acme/none not found."
+    )
+    with pytest.raises(CredentialsRefused) as anonymous:
+        await source_of(desk, make_integration({}, app_credentials=None)).repository()
+    assert str(anonymous.value) == (
+        "Bitbucket refused access to acme/site (401): Token is invalid, expired, or not supported for this endpoint."
+        " The integration has no credentials; give it `app_credentials`."
+    )
 
 
 @pytest.mark.parametrize(("given", "seconds"), [("7", 7.0), ("999999", 3600.0), ("0", 1.0)])
@@ -205,6 +220,7 @@ async def test_what_is_no_list_of_pull_requests_is_broken(odd: OddHost, odd_desk
         {"uuid": "{1}", "full_name": "acme/.."},
         {"uuid": "{1}", "full_name": "acme/" + "x" * 1000},
         {"uuid": "{1}", "full_name": "acme/site", "mainbranch": {"name": "main\0"}},
+        {"uuid": "{1}", "full_name": "acme/site", "mainbranch": {"name": "x" * 1001}},
         {"uuid": "{1}", "full_name": "acme/site", "links": {"clone": [{"name": "https", "href": "https://[x/y"}]}},
         {"uuid": "{1}", "full_name": "acme/site", "links": {"clone": [{"name": "https", "href": 5}]}},
         {

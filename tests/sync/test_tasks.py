@@ -223,6 +223,15 @@ async def test_without_the_right_to_add_hooks_the_log_says_how_to_do_it(room: Ro
     assert outcome.result == "success"
 
 
+@pytest.mark.parametrize("error", [Unreachable("no answer"), CredentialsRefused("wrong secret", 401)])
+async def test_nobody_is_sent_to_a_host_that_is_down_or_knows_them_not(room: Room, error: Exception) -> None:
+    room.forge.fault = raising(error)  # type: ignore[assignment]
+    assert await register(room) == (
+        "failure",
+        [f"The webhook could not be registered: {error}", "Tieline tries again by itself."],
+    )
+
+
 async def test_a_hook_that_somebody_removed_is_repaired_within_the_hour(room: Room) -> None:
     await room.fetch()
     await register(room)

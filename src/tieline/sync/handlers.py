@@ -74,7 +74,7 @@ class SourceWork:
             changed = await self._webhook.ensure(situation.integration)
         except RemoteError as error:
             await log.write(f"The webhook could not be registered: {error}")
-            await log.write(self._webhook.by_hand(situation.integration))
+            await log.write(self._webhook.advice(situation.integration, error))
             return Outcome("failure", "error")
         url = self.around.hook_url(situation.integration)
         await log.write(f"{'Registered' if changed else 'Found'} the webhook {url}")

@@ -36,8 +36,14 @@ class OwnWebhook:
 
     around: Surroundings
 
-    def by_hand(self, integration: Integration) -> str:
-        """How a person adds it where the credentials may not."""
+    def advice(self, integration: Integration, error: RemoteError) -> str:
+        """What comes next when it could not be registered; a person adds it where only the right is missing."""
+        is_unknown = isinstance(error, CredentialsRefused) and error.status == 401  # noqa: PLR2004
+        if is_unknown or not isinstance(error, _Hopeless):
+            return "Tieline tries again by itself."
+        return self._by_hand(integration)
+
+    def _by_hand(self, integration: Integration) -> str:
         events = self.around.registry[integration.type].hook_events
         wanted = f"these events: {', '.join(events)}" if events else "all push and pull request events"
         return (

@@ -37,6 +37,7 @@ _LONGEST_WORD: Final = 1000
 _FIRST_BLOCK_SECONDS: Final = 30.0
 _LONGEST_BLOCK_SECONDS: Final = 900.0
 _PORTS: Final = {"https": 443, "http": 80}
+_NO_CREDENTIALS: Final = " The integration has no credentials; give it `app_credentials`."
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,12 @@ class BitbucketClient:
         if response.status == 429:  # noqa: PLR2004
             await self._back_off(response)
         self._tools.cache.pop(self._pause_key, None)
-        raise_for_status(response, urlsplit(url).path)
+        advice = _NO_CREDENTIALS if self.auth.is_anonymous else ""
+        raise_for_status(response, self._place(url), advice)
+
+    def _place(self, url: str) -> str:
+        """What an address of this API leads to, as people know it: `acme/site/hooks`."""
+        return urlsplit(url).path.removeprefix(urlsplit(self.api).path).removeprefix("/repositories/")
 
     async def _back_off(self, response: Response) -> None:
         """Bitbucket says no word about when to come back: within a minute at first, later and later then."""
@@ -179,8 +185,8 @@ def _retry_after(response: Response) -> float | None:
     return min(max(float(given), 1.0), 3600.0) if given.isascii() and given.isdecimal() else None
 
 
-def raise_for_status(response: Response, what: str) -> None:
-    """Raise the error that says who must act; silent for 2xx."""
+def raise_for_status(response: Response, what: str, advice: str = "") -> None:
+    """Raise the error that says who must act; silent for 2xx. `advice` is for whoever may not see `what`."""
     status = response.status
     if 200 <= status < 300:  # noqa: PLR2004
         return
@@ -188,9 +194,9 @@ def raise_for_status(response: Response, what: str) -> None:
     if 300 <= status < 400:  # noqa: PLR2004
         raise RemoteMoved(f"Bitbucket moved {what} elsewhere ({status}).", response.headers.get("location"))
     if status in (401, 403):
-        raise CredentialsRefused(f"Bitbucket refused access to {what} ({status}){said}.", status)
+        raise CredentialsRefused(f"Bitbucket refused access to {what} ({status}){said}.{advice}", status)
     if status in (404, 410):
-        raise RemoteNotFound(f"Bitbucket has no {what}, or hides it from these credentials{said}.")
+        raise RemoteNotFound(f"Bitbucket has no {what}, or hides it from these credentials{said}.{advice}")
     if status >= 500:  # noqa: PLR2004
         raise RemoteBroken(f"Bitbucket answered {status} for {what}.")
     raise RemoteRejected(f"Bitbucket did not accept the request for {what} ({status}){said}.", status)
@@ -200,7 +206,7 @@ def _message(response: Response) -> str:
     """What Bitbucket says about an error, cut short; empty when it says nothing we can read."""
     with contextlib.suppress(orjson.JSONDecodeError, LookupError, TypeError):
         said = orjson.loads(response.body)["error"]["message"]
-        return f": {_one_line(str(said))}" if said else ""
+        return f": {_one_line(str(said)).rstrip('.')}" if said else ""
     return ""
 
 
