@@ -70,6 +70,8 @@ def test_a_new_one_is_told_what_it_needs_and_what_it_gets() -> None:
     assert shown.index("--token SOURCE") < shown.index("--port INTEGER")
     assert "[default: 443]" in shown
     assert "[default: no]" in shown
+    starred = TypeOptions("sample_type", [replace(KNOWN["names"], default=["*", "push"])])
+    assert "[default: *, push]" in starred.describe(context(), "add", "One.")
     changing = replace(OPTIONS, changing=True).describe(context(), "update", "One of everything.")
     assert "[default" not in changing
     assert "[required]" not in changing

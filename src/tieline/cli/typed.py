@@ -9,7 +9,7 @@ import typer
 
 from tieline.cli.fields import Field, parse, parse_several
 from tieline.cli.sources import EXPLANATION, parse_source
-from tieline.cli.text import printable
+from tieline.cli.text import printable, readable
 
 Values = dict[tuple[str, ...], Any]
 
@@ -138,5 +138,5 @@ def _fate(field: Field) -> str:
         return "  [required]"
     if field.default in (None, "", [], {}):
         return ""
-    default = ("yes" if field.default else "no") if field.kind == "flag" else field.default
+    default = ("yes" if field.default else "no") if field.kind == "flag" else readable(field.default)
     return f"  [default: {default}]"
