@@ -35,6 +35,7 @@ REPOSITORY: Final = "acme/site"
 CONSUMER: Final = {"key": "sample-key", "secret": "sample-secret"}
 BRANCHES: Final = ("feature/search", "redesign")
 PATIENCE_SECONDS: Final = 60.0
+SHOWN_LINES: Final = 20
 # Where the simulator begins to tell how to push, open and merge.
 DEVELOPER: Final = "Be its developer:"
 
@@ -102,6 +103,11 @@ class Stage:
     def output_of(self, name: str) -> Path:
         return self.places.folder / f"{name}.log"
 
+    def last_words(self) -> str:
+        """The end of what each program has said."""
+        said = {name: self.output_of(name).read_text(errors="replace").splitlines() for name in self.programs}
+        return "".join(f"\n\n{name} said:\n" + "\n".join(lines[-SHOWN_LINES:]) for name, lines in said.items())
+
     async def stop(self) -> None:
         """End what was started, the last first, and every site that was deployed."""
         for process in reversed(self.programs.values()):
@@ -129,9 +135,9 @@ class Stage:
                 return answer
             for name, process in self.programs.items():
                 if process.returncode is not None:
-                    raise DemoFailed(f"{name} ended:\n{self.output_of(name).read_text(errors='replace')}")
+                    raise DemoFailed(f"{name} ended.{self.last_words()}")
             await asyncio.sleep(0.05)
-        raise DemoFailed(f"Waited {PATIENCE_SECONDS:.0f} seconds for {what}. The logs are in {self.places.folder}.")
+        raise DemoFailed(f"Waited {PATIENCE_SECONDS:.0f} seconds for {what}.{self.last_words()}")
 
     async def until_said(self, name: str, words: str) -> None:
         """Wait for a program's own word: on its port, somebody else's program might answer."""
@@ -280,7 +286,7 @@ async def headline(url: str) -> str:
     return rest.partition("</h1>")[0]
 
 
-def invite(stage: Stage, console: Console) -> None:
+def invite(stage: Stage, console: Console, *, once: bool) -> None:
     """What to try next. Every line can be pasted into a shell."""
     client = {
         "TIELINE_SERVER": stage.places.tieline,
@@ -289,7 +295,8 @@ def invite(stage: Stage, console: Console) -> None:
     }
     exports = "".join(f"  export {name}={value}\n" for name, value in client.items())
     said = stage.output_of("bitbucket").read_text()
-    console.print("\n[bold]Watch it follow[/], in another terminal and in this folder:\n")
+    stays = "\nWithout ONCE=1 all this keeps serving, and there is more to try.\n" if once else "\n"
+    console.print(f"{stays}[bold]Watch it follow[/], in another terminal and in this folder:\n")
     tell(
         console,
         f'{exports}  export PATH="$PWD/.venv/bin:$PATH"\n  tieline activity list\n  tieline activity log --follow\n',
@@ -310,7 +317,7 @@ async def run(*, once: bool) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with temporary_folder() as folder:
         async with open_stage(folder) as stage:
-            tour = asyncio.ensure_future(_tour(stage, console))
+            tour = asyncio.ensure_future(_tour(stage, console, once=once))
             await asyncio.wait([tour, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
             if not tour.done():
                 tour.cancel()
@@ -321,10 +328,10 @@ async def run(*, once: bool) -> None:
                 await stop.wait()
 
 
-async def _tour(stage: Stage, console: Console) -> None:
+async def _tour(stage: Stage, console: Console, *, once: bool) -> None:
     await perform(stage, console)
     await show(stage, console)
-    invite(stage, console)
+    invite(stage, console, once=once)
 
 
 def main() -> None:
