@@ -80,6 +80,12 @@ FAULTS = {
     "a page of the pull requests is missing": Fault(
         listing=lambda listing: PullListing(listing.pulls[:1], complete=True), ends="success"
     ),
+    "a list of open pull requests that calls them merged": Fault(
+        listing=lambda listing: PullListing(
+            tuple(replace(each, state="merged") for each in listing.pulls[:2]), complete=True
+        ),
+        ends="success",
+    ),
 }
 
 

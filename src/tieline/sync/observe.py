@@ -151,7 +151,8 @@ class Observer:
         What an earlier listing held back is asked for in any case: it waits for a word about itself.
         """
         listing = await self.source.pulls(self.integration.config.get("pull_requests_max_pages"))
-        read = {each.number: each for each in listing.pulls}
+        # What is not open has no place in this list, so that it ended must be said of itself alone.
+        read = {each.number: each for each in listing.pulls if each.state == "open"}
         expected = self._followed.keys() if listing.complete else self._held
         missing = sorted(expected - read.keys())
         checked = await self._read_each(missing[:_MOST_CHECKED_ABSENCES])
