@@ -36,6 +36,7 @@ _STATES: Final[dict[BuildState, str]] = {
 }
 LONGEST_NAME: Final = 255
 _LONGEST_IDENTIFIER: Final = 255
+_LONGEST_BRANCH: Final = 1000
 # The answer is a tenth of the whole.
 _LISTED_FIELDS: Final = ",".join(["next", "size", *(f"values.{name}" for name in PULL_FIELDS)])
 _MAY_NOT_MANAGE_HOOKS: Final = (
@@ -265,7 +266,7 @@ def _parse_repository(document: dict[str, Any], clone_url: str) -> RemoteReposit
         raise RemoteBroken("Bitbucket answered with something other than a repository.")
     main = document.get("mainbranch")
     branch = main.get("name") if isinstance(main, dict) else None
-    if branch is not None and (not isinstance(branch, str) or "\0" in branch):
+    if branch is not None and (not isinstance(branch, str) or "\0" in branch or len(branch) > _LONGEST_BRANCH):
         raise RemoteBroken("Bitbucket answered with a main branch without a name.")
     return RemoteRepository(identifier, full_name, clone_url, default_branch=branch)
 
