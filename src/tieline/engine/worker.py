@@ -21,7 +21,7 @@ Sweep = Callable[[], Awaitable[None]]
 
 # With the five seconds that a deployer is given to end, a stop takes less than ten.
 GRACE_SECONDS: Final = 2.5
-HEARTBEAT_SECONDS: Final = 2.0
+HEARTBEAT_SECONDS: Final = 3.0
 STALLED_SECONDS: Final = 10.0
 SWEEP_SECONDS: Final = 2.0
 SHORT_JOBS: Final = 10
