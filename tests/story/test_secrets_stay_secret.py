@@ -67,7 +67,7 @@ def spellings(secret: str) -> list[bytes]:
 def deployer(folder: Path) -> Path:
     """Tells the log everything that it was told."""
     path = folder / "talkative"
-    path.write_text("#!/bin/sh\nenv\ncat\necho\n")
+    path.write_text("#!/bin/sh\nenv\ncat\necho\necho That was all.\n")
     path.chmod(0o755)
     return path
 
