@@ -223,6 +223,7 @@ async def test_what_is_no_list_of_pull_requests_is_broken(odd: OddHost, odd_desk
         {"uuid": "{1}", "full_name": "acme/site", "mainbranch": {"name": "x" * 1001}},
         {"uuid": "{1}", "full_name": "acme/site", "links": {"clone": [{"name": "https", "href": "https://[x/y"}]}},
         {"uuid": "{1}", "full_name": "acme/site", "links": {"clone": [{"name": "https", "href": 5}]}},
+        {"uuid": "{1}", "full_name": "acme/site", "links": {"clone": [{"name": "https", "href": "https://x:99999/y"}]}},
         {
             "uuid": "{1}",
             "full_name": "acme/site",

@@ -120,12 +120,14 @@ async def test_a_renamed_repository_is_found_by_its_id_when_another_one_took_its
         {"clone": [{"name": "ssh", "href": "git@bitbucket.org:acme/site.git"}]},
         {"clone": [{"name": "https", "href": "https://elsewhere.example/acme/site.git"}]},
         {"clone": [{"name": "https", "href": "https://127.0.0.1/acme/site.git"}]},
+        {"clone": [{"name": "https", "href": "http://127.0.0.1:1/acme/site.git"}]},
+        {"clone": [{"name": "https", "href": "http://127.0.0.1/acme/site.git"}]},
     ],
 )
 async def test_a_repository_without_a_link_to_clone_it_by_is_where_all_are(
     odd: OddHost, odd_desk: Desk, links: dict[str, object]
 ) -> None:
-    """A token goes to no other host, whatever the host itself says."""
+    """A token goes to no other host or port, whatever the host itself says."""
     odd.reply = lambda _: web.json_response({"uuid": "{1}", "full_name": "acme/site", "links": links})
     source = source_of(odd_desk)
     repository = await source.repository()

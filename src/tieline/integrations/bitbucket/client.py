@@ -125,7 +125,7 @@ class BitbucketClient:
         """Whether a URL is below the API that these credentials are for."""
         try:
             given, root = urlsplit(url), urlsplit(self.api)
-            same = _endpoint(given) == _endpoint(root)
+            same = endpoint(given) == endpoint(root)
         except ValueError:
             return False
         return same and given.username is None and given.path.startswith(root.path.rstrip("/") + "/")
@@ -174,7 +174,7 @@ class BitbucketClient:
         return f"bitbucket pause {self.auth.identity}"
 
 
-def _endpoint(parts: SplitResult) -> tuple[str, str | None, int | None]:
+def endpoint(parts: SplitResult) -> tuple[str, str | None, int | None]:
     """Scheme, host and port. Raises `ValueError` for a port that is none."""
     return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 

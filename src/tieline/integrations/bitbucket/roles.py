@@ -23,7 +23,7 @@ from tieline.core.remote import (
     RemoteRepository,
 )
 from tieline.core.secret import Secret
-from tieline.integrations.bitbucket.client import PAGE_LENGTH, BitbucketClient, parse_object
+from tieline.integrations.bitbucket.client import PAGE_LENGTH, BitbucketClient, endpoint, parse_object
 from tieline.integrations.bitbucket.hook import CORE_EVENTS, EVENTS
 from tieline.integrations.bitbucket.names import is_repository
 from tieline.integrations.bitbucket.pulls import PULL_FIELDS, parse_pull
@@ -51,8 +51,6 @@ class BitbucketSource:
     def __init__(self, integration: Integration, toolbox: Toolbox) -> None:
         self._client = BitbucketClient(integration, toolbox)
         self._remote_id = integration.remote_id
-        self._cache = toolbox.cache
-        self._origins = f"bitbucket origins {self._client.auth.identity}"
 
     async def repository(self) -> RemoteRepository:
         """One request; more when it was renamed. By its id it is found under whatever name."""
@@ -122,24 +120,23 @@ class BitbucketSource:
         return GitCredentials("x-token-auth", token) if token is not None else None
 
     def git_urls_allowed(self) -> tuple[str, ...]:
-        """The hosts of the REST root and of the token endpoint, which for Bitbucket Cloud is that of git too.
-
-        The operator named both, so a clone address is believed on any port of theirs, but on no other host.
-        """
-        prefixes = [_origin(url) for url in (self._client.api, self._client.oauth)]
-        return tuple(dict.fromkeys([*prefixes, *self._cache.get(self._origins, ())]))
+        """Where the REST root and the token endpoint are: for Bitbucket Cloud, the latter is where git is too."""
+        return tuple(dict.fromkeys(_origin(url) for url in self._known))
 
     def _clone_url(self, document: dict[str, Any]) -> str:
         """Where a repository is cloned from.
 
         Without a link, or with one to a host that the credentials are not for, it is where all repositories are.
         """
-        known = {(parts.scheme, parts.hostname) for parts in map(urlsplit, (self._client.api, self._client.oauth))}
         link = _clone_link(document)
-        if link is None or (urlsplit(link).scheme, urlsplit(link).hostname) not in known:
+        if link is None or endpoint(urlsplit(link)) not in {endpoint(urlsplit(url)) for url in self._known}:
             return f"{_origin(self._client.oauth)}{document.get('full_name')}.git"
-        self._cache.setdefault(self._origins, {})[_origin(link)] = None
         return link
+
+    @property
+    def _known(self) -> tuple[str, str]:
+        """What the operator named; the credentials are for no other place."""
+        return self._client.api, self._client.oauth
 
     def _parse(self, document: dict[str, Any]) -> PullRequest:
         return parse_pull(document, self._client.repository)
@@ -287,7 +284,7 @@ def _clone_link(document: dict[str, Any]) -> str | None:
 
 def _address(value: Any) -> str:
     with contextlib.suppress(ValueError):
-        if isinstance(value, str) and urlsplit(value).hostname is not None:
+        if isinstance(value, str) and urlsplit(value).hostname is not None and urlsplit(value).port != 0:
             return value
     raise RemoteBroken("Bitbucket names no address to clone the repository from over HTTPS.")
 
