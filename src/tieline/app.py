@@ -3,10 +3,8 @@
 import asyncio
 import contextlib
 import gc
-import logging
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,7 +13,6 @@ from functools import partial
 from typing import Final
 
 import structlog
-import uvicorn
 from starlette.types import ASGIApp
 
 import tieline
@@ -36,11 +33,13 @@ from tieline.dispatch.sender import Sender
 from tieline.engine.worker import Engine
 from tieline.git.mirror import Repositories
 from tieline.git.version import git_version
+from tieline.http_server import HTTPServer, listen, until_started
 from tieline.integrations import ALL
 from tieline.integrations.base import Registry
 from tieline.net.client import GuardedClient
 from tieline.net.egress import Policy
 from tieline.net.resolve import resolve_pinned
+from tieline.server_log import configure_server_log
 from tieline.settings import Settings, load_settings, load_type_settings
 from tieline.store import accounts, deliveries, due
 from tieline.store.database import TROUBLE, Database
@@ -58,7 +57,6 @@ log = structlog.get_logger()
 CreateApp = Callable[[Services], ASGIApp]
 TRIM_SECONDS: Final = 600.0
 REVIVE_SECONDS: Final = 1.0
-GRACEFUL_HTTP_SECONDS: Final = 2
 
 
 def read_settings() -> Settings:
@@ -69,8 +67,8 @@ def read_settings() -> Settings:
 def serve(settings: Settings, *, worker: bool = True) -> None:
     """Run the API, and the worker beside it, until SIGTERM or SIGINT."""
     # An address that is taken is found out before anything else has been begun.
-    with _bind(*settings.host_and_port) as listening:
-        _configure_logs(settings)
+    with listen(*settings.host_and_port) as listening:
+        configure_server_log(settings.log_level)
         with ThreadPoolExecutor(1) as beside:
             # Most of a start is loading the API. PostgreSQL, which is another process, starts meanwhile.
             create_app = beside.submit(_load_api)
@@ -87,7 +85,7 @@ def _load_api() -> CreateApp:
 
 def work(settings: Settings) -> None:
     """Run a worker alone, until SIGTERM or SIGINT."""
-    _configure_logs(settings)
+    configure_server_log(settings.log_level)
     with _postgres(settings) as postgres:
         migrate_database(postgres.dsn)
         asyncio.run(_work(settings, postgres))
@@ -255,12 +253,12 @@ async def _serve(
     async with open_house(settings, postgres.dsn) as house, _background(house, postgres):
         is_new = await _prepare(house, alone=postgres.is_fresh)
         engine = house.engine(postgres.dsn)
-        server = _HTTPServer(create_app(house.services()))
+        server = HTTPServer(create_app(house.services()))
         serving = asyncio.create_task(server.serve([listening]), name="http")
         try:
             if worker:
                 await engine.start(alone=postgres.is_fresh)
-            await _until_started(server, serving)
+            await until_started(server, serving)
             _spare_collector()
             _announce(settings, is_new=is_new)
             await _first(asyncio.create_task(stop.wait()), serving)
@@ -318,48 +316,6 @@ async def _background(house: House, postgres: _Postgres) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class _HTTPServer(uvicorn.Server):
-    """uvicorn without its own view of signals: they stop the worker too, so they are handled here."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http="httptools",
-                lifespan="off",
-                access_log=False,
-                log_config=None,
-                server_header=False,
-                timeout_graceful_shutdown=GRACEFUL_HTTP_SECONDS,
-            )
-        )
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    # asyncio turns off Nagle's algorithm only for sockets that say they are TCP; `create_server` makes none such.
-    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-        bound.listen(2048)
-    except OSError as error:
-        bound.close()
-        raise Unavailable(f"{host}:{port} cannot be listened on: {error.strerror}. Set TIELINE_LISTEN.") from error
-    return bound
-
-
-async def _until_started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
-    while not server.started:
-        if serving.done():
-            await serving
-            raise Unavailable("The HTTP server ended before it had started.")
-        await asyncio.sleep(0.005)
-
-
 async def _first(*tasks: asyncio.Task[object] | asyncio.Task[None]) -> None:
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
 
@@ -387,40 +343,3 @@ def _deployer(settings: Settings) -> Deployer:
     return CommandDeployer(
         command.absolute(), settings.data.absolute() / "runs", Limits(seconds=settings.deploy_seconds)
     )
-
-
-def _configure_logs(settings: Settings) -> None:
-    """Events as one line of JSON each on standard error."""
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    steps: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    rendering: list[structlog.typing.Processor] = [
-        structlog.processors.format_exc_info,
-        structlog.processors.JSONRenderer(),
-    ]
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        processors=[*steps, *rendering],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    _configure_libraries(level, [*steps, structlog.stdlib.add_logger_name], rendering)
-
-
-def _configure_libraries(
-    level: int, steps: list[structlog.typing.Processor], rendering: list[structlog.typing.Processor]
-) -> None:
-    """What the libraries log, in the same form."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=steps,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
-        )
-    )
-    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler])
-    # What becomes of workers and jobs, and that the database is away, is said by those whom it concerns.
-    for name in ("procrastinate", "psycopg.pool"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
