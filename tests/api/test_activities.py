@@ -212,6 +212,26 @@ async def test_a_reader_with_an_offset_is_held_until_the_seal(client: Client, pr
     assert messages((await asyncio.wait_for(reading, 8)).body) == ["two\n", "three\n", "four\n", "<seal>"]
 
 
+@pytest.mark.parametrize("taken", ["access", "token"])
+async def test_who_may_read_no_more_gets_no_more(
+    client: Client, project: str, work: Work, new_user: NewUser, taken: str
+) -> None:
+    viewer = await new_user("viewer", project, "viewer")
+    me, token = (await viewer.get("/users/me"))["id"], (await viewer.get("/users/me/api-tokens"))[0]["id"]
+    paths = {"access": f"/projects/{project}/user-access/{me}", "token": f"/users/{me}/api-tokens/{token}"}
+    await work.say("one")
+    path, headers = (
+        f"/projects/{project}/activities/{work.activity.id}/log",
+        {"Authorization": f"Bearer {viewer.token}"},
+    )
+    async with client.session.get(client.url + path, headers=headers) as answer:
+        assert messages(await answer.content.readline()) == ["one\n"]
+        assert (await client("DELETE", paths[taken])).status == 200
+        await work.say("two")
+        assert await asyncio.wait_for(answer.content.read(), 8) == b""
+    await work.finish()
+
+
 async def test_an_old_reader_over_http_1_0_gets_every_line_and_the_end_of_the_connection(
     client: Client, project: str, work: Work
 ) -> None:

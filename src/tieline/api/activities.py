@@ -1,7 +1,7 @@
 """Activities of projects, environments and integrations: one set of documents, seen from three sides."""
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, cast, get_args
@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from tieline.api.environments import load_environment
-from tieline.api.gate import Access, Admin, Viewer, known_id
+from tieline.api.gate import Access, Admin, Viewer, authorization_of, known_id
 from tieline.api.outputs import Accepted, ActivityDocument
 from tieline.api.responses import accepted, tagged
 from tieline.api.rooms import InRooms, Rooms
@@ -150,7 +150,18 @@ async def _log(request: Request, rooms: Rooms, side: Side, activity_id: str) -> 
         max_delay=_delay(params.get("max_delay")),
     )
     headers = {"Content-Type": LOG_TYPE, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(lines, headers=headers)
+    return StreamingResponse(_while_admitted(request, rooms, side.access, lines), headers=headers)
+
+
+async def _while_admitted(
+    request: Request, rooms: Rooms, access: Access, lines: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
+    """The lines until the reader may see no more of them: a log can go on for hours."""
+    authorization = authorization_of(request)
+    async for each in lines:
+        if not await rooms.gate.still_admits(authorization, access):
+            return
+        yield each
 
 
 def _number(text: str | None, default: int) -> int:

@@ -76,6 +76,13 @@ class Gate:
 
     async def identify(self, authorization: bytes | None) -> Caller:
         """Who sent this `Authorization` header. Raises `Unauthenticated`."""
+        caller = await self._find_caller(authorization)
+        if caller.expires <= self._services.now().timestamp():
+            raise Unauthenticated("The access token has expired.")
+        return caller
+
+    async def _find_caller(self, authorization: bytes | None) -> Caller:
+        """Whose token it is, which may have expired since it was first seen."""
         scheme, _, token = (authorization or b"").strip().partition(b" ")
         token = token.strip()
         if scheme.lower() != b"bearer" or not token:
@@ -85,11 +92,7 @@ class Gate:
         # What is remembered must not be of use to whoever reads this process's memory.
         key = hashlib.sha256(token).digest()
         caller = self._callers.peek(key)
-        if caller is None:
-            caller = await self._callers.read(key, lambda: self._load(token), _groups_of_caller)
-        if caller.expires <= self._services.now().timestamp():
-            raise Unauthenticated("The access token has expired.")
-        return caller
+        return caller or await self._callers.read(key, lambda: self._load(token), _groups_of_caller)
 
     async def _load(self, token: bytes) -> Caller:
         access = self.mint.read(token, self._services.now().timestamp())
@@ -112,6 +115,17 @@ class Gate:
         if needed == "admin" and role != "admin":
             raise Forbidden("This needs the role admin on the project; yours is viewer.")
         return Access(caller, project_id, role)
+
+    async def still_admits(self, authorization: bytes | None, access: Access) -> bool:
+        """Whether neither the token nor the role, with which a long answer began, was taken away since.
+
+        That an access token expires meanwhile is no reason to break off.
+        """
+        try:
+            caller = await self._find_caller(authorization)
+        except Unauthenticated:
+            return False
+        return await self.role(caller, access.project_id) in (access.role, "admin")
 
     async def role(self, caller: Caller, project_id: str) -> Role | None:
         """What the caller may do in a project; None when it may not know of it."""
