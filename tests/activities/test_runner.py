@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import structlog
 from tests.activities.conftest import World, eventually
 from tests.unit.core.samples import ANN, MAIN, PROJECT
 from tieline.activities.runner import MOST_ATTEMPTS, Runner
+from tieline.activities.signals import Signals
 from tieline.core import kinds
 from tieline.core.documents import Activity
 from tieline.core.errors import Cancelled, DeployFailed, Invalid, Unavailable, Unreachable
@@ -21,6 +23,7 @@ from tieline.core.remote import BuildState
 from tieline.core.secret import Secret
 from tieline.store import activities
 from tieline.store.database import TROUBLE, Connection
+from tieline.store.listener import Listener
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -254,6 +257,7 @@ WORKER = """
 import asyncio, sys
 from tieline.activities.runner import MOST_ATTEMPTS, Runner
 from tieline.activities.signals import Signals
+from tieline.activities.signals import Signals
 from tieline.store.database import Database
 from tieline.store.listener import Listener
 
@@ -297,7 +301,10 @@ async def test_a_noticeable_wait_is_told(world: World, announced: Announced) -> 
     assert (await world.text(push)).startswith("Waiting for other activities to complete (took 30 s)\n")
 
 
-async def test_a_lost_notification_only_delays_the_cancel(world: World, announced: Announced) -> None:
+async def test_a_lost_notification_only_delays_the_cancel(world: World, announced: Announced, dsn: str) -> None:
+    listener = Listener(dsn)
+    world = replace(world, signals=Signals(listener, poll_seconds=0.3))
+    await listener.start()
     push = await world.push()
     running = asyncio.create_task(runner(world, endless, announced).run(push.id))
     await world.wait_for_text(push, "begun\n")
@@ -308,4 +315,5 @@ async def test_a_lost_notification_only_delays_the_cancel(world: World, announce
         return running.done()
 
     await eventually(is_over)
+    await listener.close()
     assert (await world.activity(push)).state == "cancelled"

@@ -182,7 +182,7 @@ async def test_a_job_whose_end_could_not_be_written_down_is_dropped_later(yard: 
     await yard.wake("first", lock="environment:main")
     await yard.until_said("first ends")
     async with yard.db.transaction() as conn:
-        await conn.execute("drop trigger refuse on procrastinate_jobs")
+        await conn.execute("drop function refuse cascade")
     await yard.wake("second", lock="environment:main")
     await yard.until_said("second ends")
 

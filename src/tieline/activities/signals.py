@@ -1,14 +1,15 @@
 """Wakes those who wait for news of one activity."""
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
 TOPICS: Final = ("activity", "log")
-POLL_CONNECTED: Final = 5.0
-POLL_DISCONNECTED: Final = 1.0
+POLL_SECONDS: Final = 5.0
+POLL_DEAF: Final = 1.0
 
 
 class Listener(Protocol):
@@ -29,19 +30,21 @@ class Listener(Protocol):
 class Waiter:
     """Waits for the next signal. One that came since the last wait counts."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, poll_seconds: float) -> None:
         self._listener = listener
+        self._poll_seconds = poll_seconds
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
         self._woken.set()
 
-    async def wait(self, most: float = POLL_CONNECTED) -> None:
-        """Return at a signal, or after `most` seconds, or after a second while nothing can be heard.
+    async def wait(self, most: float = math.inf) -> None:
+        """Return at a signal, or after `most` seconds or those of a poll, which come sooner while nothing can be heard.
 
         A notification may be lost, so whoever waits looks at the truth when this returns, whatever the cause.
         """
-        seconds = min(most, POLL_CONNECTED if self._listener.connected else POLL_DISCONNECTED)
+        poll = self._poll_seconds if self._listener.connected else min(POLL_DEAF, self._poll_seconds)
+        seconds = min(most, poll)
         try:
             async with asyncio.timeout(max(seconds, 0)):
                 await self._woken.wait()
@@ -51,10 +54,14 @@ class Waiter:
 
 
 class Signals:
-    """Hands the listener's notifications about activities and their logs to those who wait for them."""
+    """Hands the listener's notifications about activities and their logs to those who wait for them.
 
-    def __init__(self, listener: Listener) -> None:
+    Every `poll_seconds` they look for themselves, since a notification may be lost.
+    """
+
+    def __init__(self, listener: Listener, poll_seconds: float = POLL_SECONDS) -> None:
         self._listener = listener
+        self._poll_seconds = poll_seconds
         self._waiters: defaultdict[tuple[str, str], set[Waiter]] = defaultdict(set)
         for topic in TOPICS:
             listener.subscribe(topic, self._waker(topic))
@@ -63,7 +70,7 @@ class Signals:
     @contextmanager
     def waiter(self, activity_id: str, *topics: str) -> Iterator[Waiter]:
         """A waiter for one activity: `activity` signals its state or a request to cancel, `log` new lines."""
-        waiter = Waiter(self._listener)
+        waiter = Waiter(self._listener, self._poll_seconds)
         keys = [(topic, activity_id) for topic in topics]
         for key in keys:
             self._waiters[key].add(waiter)
