@@ -6,63 +6,36 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.unit.core import samples
 from tieline.activities.log import LONGEST_LOG
-from tieline.core.documents import Deployment, Environment, Project, PullInfo
+from tieline.core.documents import Deployment, PullInfo
 from tieline.core.ports import DeployAnswer, DeployOrder, DeploySubject
 from tieline.deploy.command import Limits
 from tieline.deploy.document import render_order
 from tieline.deploy.none import NoDeployer
 from tieline.deploy.output import LONGEST_LINE, LONGEST_URL, MOST_URLS
 
-NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 PAGE = Path(__file__).parents[2] / "docs" / "deployers.md"
-PROJECT = Project(
-    id="azertyuiop234",
-    title="Demo",
-    description="",
-    attributes={},
-    default_branch="main",
-    timezone="UTC",
-    region="local",
-    owner="u",
-    created_at=NOW,
-    updated_at=None,
+DEPLOYED = Deployment(
+    "5d0c5b2f0e2f4d4f7a6a8e7a0f3f0f1b2c3d4e5f",
+    ("https://main.example.org/",),
+    datetime(2026, 11, 24, 10, tzinfo=UTC),
 )
-MAIN = Environment(
-    id="main",
-    project_id=PROJECT.id,
-    name="main",
-    machine_name="main-b2xq7ya",
-    title="main",
-    type="production",
-    status="active",
-    parent=None,
-    is_main=True,
-    created_at=NOW,
-    updated_at=None,
-    deployment=Deployment("5d0c5b2f0e2f4d4f7a6a8e7a0f3f0f1b2c3d4e5f", ("https://main.example.org/",), NOW),
-)
+PROJECT = replace(samples.PROJECT, title="Demo")
+MAIN = replace(samples.MAIN, deployment=DEPLOYED)
 PULL = replace(
-    MAIN,
-    id="pr-7",
-    name="feature/a",
-    machine_name="pr-7-k3jd82a",
+    samples.PULL,
     title="PR #7: Add a",
-    type="development",
-    parent="main",
-    is_main=False,
-    deployment=None,
     init_resources="parent",
     pull=PullInfo(
         7, "Add a", "feature/a", "acme/site", "main", False, "https://bitbucket.org/acme/site/pull-requests/7"
     ),
 )
-COMMIT = "0b1c2d3e4f5061728394a5b6c7d8e9f001122334"
 
 
 def test_the_page_shows_the_document_as_it_is() -> None:
     shown = json.loads(re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)[0])
-    subject = DeploySubject(PROJECT, PULL, MAIN, COMMIT, shown["activity"])
+    subject = DeploySubject(PROJECT, PULL, MAIN, samples.COMMIT, shown["activity"])
     assert render_order("deploy", subject, Path(shown["tree"])) == shown
 
 
