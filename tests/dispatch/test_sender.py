@@ -119,6 +119,15 @@ async def test_two_senders_never_send_one_thing_twice_or_out_of_order(post: Post
     assert post.host.states() == ["running", "succeeded"]
 
 
+async def test_a_host_that_is_down_is_asked_once_and_not_for_each_of_them(post: Post) -> None:
+    numbers = [await post.add("running", f"{number:040x}") for number in range(3 * AT_ONCE)]
+    post.host.errors = [Unreachable("The host does not answer.")] * 100
+    await post.send()
+    assert len(post.host.errors) >= 100 - AT_ONCE
+    rows = [await post.row(number) for number in numbers]
+    assert {(row["state"], row["attempts"]) for row in rows} == {("pending", 1)}
+
+
 async def test_a_bug_in_one_is_no_harm_to_the_others(post: Post) -> None:
     first = await post.add("running", "a" * 40)
     for commit in "bcdef":

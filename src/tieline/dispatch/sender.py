@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
 from tieline.core.clock import now
-from tieline.core.errors import RemoteError
+from tieline.core.errors import RemoteError, Unreachable
 from tieline.core.remote import BuildStatus
 from tieline.dispatch.retry import MOST_ATTEMPTS, GiveUp, plan_retry
 from tieline.integrations.base import Registry, StatusReporter
@@ -39,10 +40,10 @@ class Sender:
             if reporter is None:
                 await self._give_up(batch, "The integration takes no build statuses any more.")
                 continue
-            turn = asyncio.Semaphore(AT_ONCE)
+            together = _Batch(reporter, now())
             async with asyncio.TaskGroup() as group:
                 for delivery in batch:
-                    group.create_task(self._send(delivery, reporter, turn))
+                    group.create_task(self._send(delivery, together))
 
     async def _take(self, integration_id: str) -> list[Delivery]:
         async with self._db.transaction() as conn:
@@ -60,25 +61,34 @@ class Sender:
             for delivery in batch:
                 await deliveries.failed(conn, delivery, reason)
 
-    async def _send(self, delivery: Delivery, reporter: StatusReporter, turn: asyncio.Semaphore) -> None:
-        taken = now()
+    async def _send(self, delivery: Delivery, batch: "_Batch") -> None:
         try:
-            async with turn:
-                # A machine that slept meanwhile may find that another one has sent it, and something newer since.
-                if now() - taken < STILL_OURS:
-                    await self._attempt(delivery, reporter)
+            async with batch.turn:
+                if now() - batch.taken < STILL_OURS:
+                    await self._attempt(delivery, batch)
+                else:
+                    # A machine that slept may find that another one has sent this, and something newer since.
+                    await self._give_back(delivery, "Its turn did not come in time.")
         except asyncio.CancelledError:
-            await asyncio.shield(self._give_back(delivery))
+            # Whether it arrived is unknown, and statuses may be sent twice.
+            await asyncio.shield(self._give_back(delivery, "The worker stopped."))
             raise
 
-    async def _attempt(self, delivery: Delivery, reporter: StatusReporter) -> None:
+    async def _attempt(self, delivery: Delivery, batch: "_Batch") -> None:
         if delivery.attempts > MOST_ATTEMPTS:
             # Whoever tried before did not live to say what happened.
             await self._give_up([delivery], f"Given up after {MOST_ATTEMPTS} attempts without a result.")
-            return
+        elif batch.silence is not None:
+            await self._failed(delivery, batch.silence)
+        else:
+            await self._report(delivery, batch)
+
+    async def _report(self, delivery: Delivery, batch: "_Batch") -> None:
         try:
-            await reporter.report(BuildStatus(**delivery.payload))
+            await batch.reporter.report(BuildStatus(**delivery.payload))
         except RemoteError as error:
+            if isinstance(error, Unreachable):
+                batch.silence = error
             await self._failed(delivery, error)
         except TROUBLE:
             raise
@@ -104,7 +114,16 @@ class Sender:
         given_up = isinstance(verdict, GiveUp)
         log.warning("delivery.failed", delivery=delivery.id, attempt=delivery.attempts, given_up=given_up)
 
-    async def _give_back(self, delivery: Delivery) -> None:
-        """The worker stops in the middle: whether it arrived is unknown, and statuses may be sent twice."""
+    async def _give_back(self, delivery: Delivery, reason: str) -> None:
         async with self._db.connection() as conn:
-            await deliveries.retry_at(conn, delivery, now(), "The worker stopped.", counted=False)
+            await deliveries.retry_at(conn, delivery, now(), reason, counted=False)
+
+
+@dataclass
+class _Batch:
+    """What is sent together. A host that did not answer once is not waited for again, while others wait for us."""
+
+    reporter: StatusReporter
+    taken: datetime
+    turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    silence: Unreachable | None = None

@@ -24,7 +24,7 @@ GRACE_SECONDS: Final = 2.5
 HEARTBEAT_SECONDS: Final = 3.0
 STALLED_SECONDS: Final = 10.0
 SWEEP_SECONDS: Final = 2.0
-SHORT_JOBS: Final = 10
+SHORT_JOBS: Final = 20
 # Workers are told of new jobs and of locks that become free; this is for what they did not hear.
 _POLL_SECONDS: Final = 2.0
 _RESTART_SECONDS: Final = 1.0
