@@ -3,30 +3,16 @@
 import os
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tieline.core.documents import Environment, Project
+from tests.unit.core.samples import COMMIT, NOW, PROJECT
+from tieline.core.documents import Environment
 from tieline.core.ids import machine_name
 from tieline.core.ports import Action, DeployOrder, DeploySubject
 from tieline.deploy.document import render_order
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "deployers"
-NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
-COMMIT = "0b1c2d3e4f5061728394a5b6c7d8e9f001122334"
-PROJECT = Project(
-    id="azertyuiop234",
-    title="Demo",
-    description="",
-    attributes={},
-    default_branch="main",
-    timezone="UTC",
-    region="local",
-    owner="u",
-    created_at=NOW,
-    updated_at=None,
-)
 
 
 class Lines:

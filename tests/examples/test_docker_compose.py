@@ -15,7 +15,8 @@ from urllib.request import urlopen
 import pytest
 
 from tests.examples import docker_simulator
-from tests.examples.orders import COMMIT, EXAMPLES, Lines, environment, order, write_wrapper
+from tests.examples.orders import EXAMPLES, Lines, environment, order, write_wrapper
+from tests.unit.core.samples import COMMIT
 from tieline.core.documents import Environment, open_access
 from tieline.core.errors import DeployFailed
 from tieline.core.ports import Action
