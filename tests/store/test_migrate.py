@@ -67,6 +67,16 @@ def test_a_database_that_is_not_there_is_a_sentence(postgres: EmbeddedServer) ->
         migrate(postgres.dsn.replace("dbname=postgres", "dbname=nowhere"))
 
 
+def test_a_database_that_cannot_hold_every_character_is_refused(postgres: EmbeddedServer) -> None:
+    with psycopg.connect(postgres.dsn, autocommit=True) as admin:
+        admin.execute("create database ascii encoding 'SQL_ASCII' locale_provider 'libc' locale 'C' template template0")
+        try:
+            with pytest.raises(Unavailable, match="encoding is SQL_ASCII"):
+                migrate(postgres.dsn.replace("dbname=postgres", "dbname=ascii"))
+        finally:
+            admin.execute("drop database ascii")
+
+
 @pytest.mark.parametrize(
     "address",
     [

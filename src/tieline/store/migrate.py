@@ -81,6 +81,12 @@ def _check_server(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     major = connection.info.server_version // 10000
     if major < OLDEST_SERVER:
         raise Unavailable(f"The database is PostgreSQL {major}; Tieline needs {OLDEST_SERVER} or later.")
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise Unavailable(
+            f"The database's encoding is {encoding}; Tieline needs UTF8:"
+            " create database ... encoding 'UTF8' locale 'C' template template0."
+        )
 
 
 def _check_known(found: list[str]) -> None:
