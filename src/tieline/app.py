@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -22,6 +23,7 @@ from tieline.activities.secrets import KnownSecrets
 from tieline.activities.signals import Signals
 from tieline.activities.statuses import BuildStatuses
 from tieline.activities.stream import LogStream
+from tieline.activities.trees import prepare_trees, remove_abandoned
 from tieline.api.documents import Writer
 from tieline.api.services import Services
 from tieline.core.errors import Unavailable
@@ -33,7 +35,7 @@ from tieline.dispatch.sender import Sender
 from tieline.engine.worker import Engine
 from tieline.git.mirror import Repositories
 from tieline.git.version import git_version
-from tieline.http_server import HTTPServer, listen, until_started
+from tieline.http_server import HTTPServer, allow_files, listen, until_started
 from tieline.integrations import ALL
 from tieline.integrations.base import Registry
 from tieline.net.client import GuardedClient
@@ -66,6 +68,7 @@ def read_settings() -> Settings:
 
 def serve(settings: Settings, *, worker: bool = True) -> None:
     """Run the API, and the worker beside it, until SIGTERM or SIGINT."""
+    allow_files()
     # An address that is taken is found out before anything else has been begun.
     with listen(*settings.host_and_port) as listening:
         configure_server_log(settings.log_level)
@@ -85,6 +88,7 @@ def _load_api() -> CreateApp:
 
 def work(settings: Settings) -> None:
     """Run a worker alone, until SIGTERM or SIGINT."""
+    allow_files()
     configure_server_log(settings.log_level)
     with _postgres(settings) as postgres:
         migrate_database(postgres.dsn)
@@ -146,6 +150,7 @@ class House:
     repositories: Repositories
     signals: Signals
     logs: LogStream
+    trees: Path
 
     def services(self) -> Services:
         """What the API works with."""
@@ -194,7 +199,7 @@ class House:
             repositories=self.repositories,
             deployer=_deployer(self.settings),
             write_order=render_order,
-            trees=self.settings.data.absolute() / "trees",
+            trees=self.trees,
             bring_commits=sources.bring_commits,
         )
         handlers = {**EnvironmentActivities(workshop).handlers(), **sources.activity_handlers()}
@@ -211,6 +216,7 @@ class House:
             try:
                 async with self.db.connection() as conn:
                     await due.trim(conn)
+                await remove_abandoned(self.trees, self.db)
             except TROUBLE as error:
                 log.warning("trim.lost_database", reason=str(error))
             except Exception:
@@ -243,6 +249,7 @@ async def open_house(settings: Settings, dsn: str) -> AsyncIterator[House]:
             repositories=Repositories(settings.data.absolute() / "repositories", partial(resolve_pinned, policy), http),
             signals=signals,
             logs=LogStream(db, signals),
+            trees=prepare_trees(settings.data.absolute() / "trees"),
         )
 
 

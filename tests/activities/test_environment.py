@@ -15,8 +15,10 @@ from tests.git.repository import HostedRepository
 from tests.unit.core.samples import ANN, INTEGRATION, MAIN, PROJECT, PULL
 from tieline.activities.environment import EnvironmentActivities, Workshop, ref_of
 from tieline.activities.runner import Runner
+from tieline.activities.trees import prepare_trees, remove_abandoned, tree_of
 from tieline.core import kinds
 from tieline.core.documents import Activity, Deployment, Environment, NewActivity
+from tieline.core.ports import Outcome
 from tieline.core.redact import Redactor
 from tieline.deploy.command import CommandDeployer, Limits
 from tieline.deploy.document import render_order
@@ -193,6 +195,25 @@ async def test_a_commit_that_is_not_there_fails_with_a_sentence(site: Site) -> N
     done = await site.push(await site.save("main", head_commit="f" * 40))
     assert (done.result, done.failure_reason) == ("failure", "error")
     assert site.orders() == []
+
+
+async def test_what_a_killed_worker_checked_out_goes_when_its_activity_is_over(site: Site) -> None:
+    trees = prepare_trees(site.folder / "trees")
+    assert trees.stat().st_mode & 0o777 == 0o700
+    push = await site.world.push(MAIN)
+    async with site.world.db.transaction() as conn:
+        running = await activities.begin(conn, push.id)
+    assert running is not None
+    for folder in (tree_of(trees, running), trees / "of-nobody" / "1"):
+        folder.mkdir(parents=True)
+        (folder / "index.html").touch()
+
+    await remove_abandoned(trees, site.world.db)
+    assert [each.name for each in trees.iterdir()] == [push.id]
+    async with site.world.db.transaction() as conn:
+        await activities.finish(conn, running, Outcome())
+    await remove_abandoned(trees, site.world.db)
+    assert list(trees.iterdir()) == []
 
 
 async def test_a_tree_of_a_thousand_levels_is_built_and_cleared_away(site: Site) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from tieline.activities.log import Superseded
 from tieline.activities.runner import failure_reason_of
 from tieline.activities.steps import Steps
+from tieline.activities.trees import tree_of
 from tieline.core import kinds
 from tieline.core.clock import now
 from tieline.core.documents import JSON, Activity, Actor, Commit, Deployment, Environment
@@ -244,7 +245,7 @@ class EnvironmentActivities:
     async def _tree(self, activity: Activity, steps: Steps) -> AsyncIterator[Path]:
         """The files of the commit, in a folder that is removed afterwards."""
         commit = required_commit(steps.subject)
-        tree = self._shop.trees / activity.id / f"{activity.attempt}"
+        tree = tree_of(self._shop.trees, activity)
         await remove_folder(tree.parent)
         try:
             await steps.log.write(f"Checking out {commit}")
