@@ -2,26 +2,93 @@
 
 import asyncio
 import contextlib
+import resource
 import socket
 from collections.abc import Iterator
-from typing import Final
+from functools import partial
+from typing import Any, Final, cast
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tieline.core.errors import Unavailable
 
 GRACEFUL_SECONDS: Final = 2
+REQUEST_SECONDS: Final = 60.0
+MOST_FILES: Final = 10_240
+
+
+class Connection(HttpToolsProtocol):
+    """A client's connection, on which each request must arrive whole within `request_seconds`.
+
+    uvicorn waits for the rest of a request for ever, so a few clients that never send it would take up every file
+    descriptor of this process, those for the database and for git too. Beyond `most` connections it is turned away.
+    """
+
+    def __init__(self, *arguments: Any, request_seconds: float, most: int, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._request_seconds = request_seconds
+        self._most = most
+        self._deadline: asyncio.TimerHandle | None = None
+        self._is_arriving = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self._most:
+            transport.abort()
+        else:
+            self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop_watching()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._is_arriving = True
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._is_arriving = False
+        self._stop_watching()
+
+    def _watch(self) -> None:
+        if self._is_arriving and self._deadline is None and not self.transport.is_closing():
+            self._deadline = self.loop.call_later(self._request_seconds, self.transport.abort)
+
+    def _stop_watching(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+def most_connections() -> int:
+    """How many clients are served at once: half of the files that may be open are for other things."""
+    return min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], MOST_FILES) // 2
+
+
+def allow_files() -> None:
+    """Have this process open as many files as it may, up to `MOST_FILES`: many systems begin with 1,024 of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class HTTPServer(uvicorn.Server):
     """uvicorn without its own view of signals: they stop the worker too, so they are handled here."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, request_seconds: float = REQUEST_SECONDS, most: int | None = None) -> None:
+        connection = partial(Connection, request_seconds=request_seconds, most=most or most_connections())
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=cast("type[asyncio.Protocol]", connection),
                 lifespan="off",
                 access_log=False,
                 log_config=None,
