@@ -8,7 +8,8 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, get_args
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -58,8 +59,15 @@ def remark(field: FieldInfo) -> str:
 
 
 def type_name(field: FieldInfo, inner: type[Fields] | None) -> str:
-    names = {bool: "boolean", int: "integer", str: "string", float: "number"}
-    alternatives = get_args(field.annotation) or (field.annotation,)
+    names = {
+        bool: "boolean",
+        int: "integer",
+        str: "string",
+        float: "number",
+        list[str]: "list of strings",
+        dict[str, str]: "map of strings",
+    }
+    alternatives = alternatives_of(field.annotation)
     null = " or null" if type(None) in alternatives else ""
     if inner is not None:
         return "object" + null
@@ -68,8 +76,14 @@ def type_name(field: FieldInfo, inner: type[Fields] | None) -> str:
     return next((name for kind, name in names.items() if kind in _plain(alternatives)), "value") + null
 
 
+def alternatives_of(annotation: Any) -> tuple[Any, ...]:
+    """The types of a union, the values of a literal, or the one type that there is."""
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType, Literal) else (annotation,)
+
+
 def _plain(alternatives: Iterable[Any]) -> list[Any]:
-    return [get_args(each)[0] if get_args(each) else each for each in alternatives]
+    """Without what is annotated to a type."""
+    return [get_args(each)[0] if get_origin(each) is Annotated else each for each in alternatives]
 
 
 def default_of(field: FieldInfo) -> str:
