@@ -11,7 +11,7 @@ from tests.api.conftest import KEYS, Client, Instance, create_project, eventuall
 from tests.api.test_integrations import create
 from tests.api.types import signature
 from tieline.api.hooks import LARGEST, QUIET_SECONDS, Nudges
-from tieline.api.inbox import MOST_WAITING, Inbox
+from tieline.api.inbox import MOST_WAITING, SHORT_BODY, Inbox, SharedRoom
 from tieline.core.errors import Unavailable
 from tieline.store import integrations
 from tieline.store.hooks import NewHook
@@ -129,6 +129,35 @@ async def test_a_type_without_hooks_has_no_door(client: Client, project: str) ->
     sink = await client.post(f"/projects/{project}/integrations", {"type": "health.sink", "url": "https://x.example/"})
     path = f"/projects/{project}/integrations/{sink['_embedded']['entity']['id']}/hook"
     assert (await client.as_(None)("POST", path, raw=BODY)).status == 404
+
+
+def test_long_bodies_share_their_room_and_short_ones_need_none() -> None:
+    room = SharedRoom(1000)
+    with room.reserve() as first:
+        first(SHORT_BODY + 600)
+        first(SHORT_BODY + 700)
+        with room.reserve() as second:
+            second(SHORT_BODY)
+            second(SHORT_BODY + 300)
+            with pytest.raises(Unavailable, match="send this one again"):
+                second(SHORT_BODY + 301)
+    with room.reserve() as third:
+        third(SHORT_BODY + 1000)
+
+
+async def test_bodies_without_end_do_not_keep_hooks_out(host: Host) -> None:
+    """Of eight that come to seventy megabytes, nobody knows yet that they are not signed."""
+    open_ended = b"Host: x\r\nX-Hub-Signature: sha256=00\r\nContent-Length: 10000000\r\n\r\n"
+    port = int(host.client.url.rpartition(":")[2])
+    connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(8)]
+    for _, writer in connections:
+        writer.write(f"POST {host.path} HTTP/1.1\r\n".encode() + open_ended + b"x" * 9_900_000)
+        await writer.drain()
+    refused = await asyncio.wait_for(connections[-1][0].readline(), 10)
+    assert b"503" in refused
+    assert (await host.send()).status == 200
+    for _, writer in connections:
+        writer.close()
 
 
 async def test_a_body_beyond_the_limit_is_413(host: Host) -> None:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from starlette.types import Receive, Scope, Send
 
-from tieline.api.inbox import Inbox
+from tieline.api.inbox import Inbox, SharedRoom
 from tieline.api.metrics import Metrics
 from tieline.api.plain import answer, header_map, read_capped
 from tieline.api.shelf import HookTarget, Shelves
@@ -51,6 +51,7 @@ class HookDoor:
         self._inbox = inbox
         self._metrics = metrics
         self._nudges = Nudges()
+        self._room = SharedRoom()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -72,7 +73,9 @@ class HookDoor:
             raise NotFound("Integration not found")
         headers = header_map(scope)
         if target.format.is_signed(headers):
-            return await self._take_signed(target, headers, await read_capped(scope, receive, LARGEST))
+            with self._room.reserve() as grow:
+                body = await read_capped(scope, receive, LARGEST, grow)
+            return await self._take_signed(target, headers, body)
         return await self._take_unsigned(target)
 
     async def _take_signed(self, target: HookTarget, headers: Mapping[str, str], body: bytes) -> Outcome:

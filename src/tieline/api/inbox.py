@@ -1,7 +1,8 @@
 """Incoming hooks on their way to the database: what arrives while one transaction runs goes in the next one."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,10 +17,39 @@ log = structlog.get_logger()
 
 MOST_WAITING: Final = 2000
 MOST_BYTES: Final = 64 * 1024 * 1024
+SHORT_BODY: Final = 256 * 1024
 _BATCH: Final = 250
 _BATCH_BYTES: Final = 8 * 1024 * 1024
 _FULL: Final = "Hooks arrive faster than they can be stored; please send this one again."
 _FAILED: Final = "The hook could not be stored; please send it again."
+
+
+class SharedRoom:
+    """What long bodies may take up together while they arrive: anybody may send them, and take their time.
+
+    Short ones, as hosts send them, need none of it.
+    """
+
+    def __init__(self, most: int = MOST_BYTES) -> None:
+        self._left = most
+
+    @contextmanager
+    def reserve(self) -> Iterator[Callable[[int], None]]:
+        """Gives what to call with the size of a body so far, which raises `Unavailable` when there is no more room."""
+        taken = 0
+
+        def grow(size: int) -> None:
+            nonlocal taken
+            wanted = max(size - SHORT_BODY, 0) - taken
+            if wanted > self._left:
+                raise Unavailable(_FULL)
+            self._left -= wanted
+            taken += wanted
+
+        try:
+            yield grow
+        finally:
+            self._left += taken
 
 
 @dataclass(eq=False)

@@ -1,6 +1,6 @@
 """What the plain ASGI routes share: they do without Request and Response objects, for speed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
@@ -40,8 +40,13 @@ def header_list(scope: Scope, name: bytes) -> bytes | None:
     return b",".join([value for each, value in scope["headers"] if each == name]) or None
 
 
-async def read_capped(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises `TooLarge` when it is longer than `limit` bytes."""
+async def read_capped(
+    scope: Scope, receive: Receive, limit: int, note: Callable[[int], None] = lambda _size: None
+) -> bytes:
+    """The whole body. Raises `TooLarge` when it is longer than `limit` bytes.
+
+    `note` hears how many bytes are kept so far, and may raise.
+    """
     stated = header(scope, b"content-length") or b""
     if stated.isdigit() and int(stated) > limit + _DRAINED:
         raise _too_large(limit)
@@ -54,6 +59,7 @@ async def read_capped(scope: Scope, receive: Receive, limit: int) -> bytes:
         part = message.get("body", b"")
         read += len(part)
         if read <= limit:
+            note(read)
             parts.append(part)
         if not message.get("more_body", False):
             break
