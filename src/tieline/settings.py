@@ -92,7 +92,9 @@ class Settings(BaseSettings):
     deploy_seconds: Annotated[float, Field(gt=0)] = Field(
         3600.0, description="Time limit of one action of the deployer, in seconds."
     )
-    worker_concurrency: Annotated[int, Field(ge=1, le=100)] = Field(10, description="Jobs at once per worker process.")
+    worker_concurrency: Annotated[int, Field(ge=1, le=100)] = Field(
+        10, description="Builds and other work on environments at once, per worker process."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
 
     @cached_property
