@@ -62,6 +62,7 @@ class EmbeddedServer:
     """The server of one data folder. `start` returns once it answers; `dsn` then reaches it."""
 
     def __init__(self, folder: Path) -> None:
+        self._me = own_account().pw_name
         self._account = unprivileged_account(folder / "postgres")
         self._base = prepare_folder(folder / "postgres", self._account)
         self._sockets = socket_folder(self._base)
@@ -184,7 +185,7 @@ class EmbeddedServer:
     def _let_us_in(self) -> None:
         """Only us, whoever we are today: the folder may have been another user's when it was made."""
         (self._data / "pg_hba.conf").write_text("local all all peer map=tieline\n")
-        (self._data / "pg_ident.conf").write_text(f'tieline "{own_account().pw_name}" {_USER}\n')
+        (self._data / "pg_ident.conf").write_text(f'tieline "{self._me}" {_USER}\n')
 
     def _spawn(self, binaries: Path) -> subprocess.Popen[bytes]:
         settings = {**_SETTINGS, "unix_socket_directories": f'"{self._sockets}"'}
