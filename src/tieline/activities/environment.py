@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from tieline.activities.log import Superseded
 from tieline.activities.runner import failure_reason_of
@@ -18,12 +17,11 @@ from tieline.core.ports import ActivityHandler, Deployer, DeploySubject, Log, Or
 from tieline.core.wire import render_deployment
 from tieline.git.folders import remove_folder
 from tieline.git.mirror import Repositories
-from tieline.git.refs import HEADS, RefUpdate
+from tieline.git.refs import HEADS, RefUpdate, pull_ref
 from tieline.store import activities, due, environments, integrations, projects
 from tieline.store.database import Connection, Database
 from tieline.store.seal import SecretBox
 
-PULLS: Final = "refs/tieline/pulls/"
 Work = Callable[[Activity, Steps], Awaitable[JSON]]
 
 
@@ -281,7 +279,7 @@ def has_other_plans(environment: Environment, activity: Activity) -> bool:
 
 def ref_of(environment: Environment) -> str:
     """The ref of ours that follows the environment's commits."""
-    return HEADS + environment.name if environment.pull is None else f"{PULLS}{environment.pull.number}"
+    return HEADS + environment.name if environment.pull is None else pull_ref(environment.pull.number)
 
 
 def required_commit(subject: DeploySubject) -> str:

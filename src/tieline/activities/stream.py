@@ -14,7 +14,6 @@ from tieline.core.documents import LogLine
 from tieline.store import activities, logs
 from tieline.store.database import Database
 
-MEDIA_TYPE: Final = "application/x-json-stream"
 _BATCH: Final = 500
 
 

@@ -10,6 +10,7 @@ from tieline.git.names import branch_name, parents_of
 
 HEADS: Final = "refs/heads/"
 SYNC: Final = "refs/sync/"
+PULLS: Final = "refs/tieline/pulls/"
 REF_FORMAT: Final = "--format=%(objectname) %(refname)"
 _ZERO: Final = "0" * 40
 _SHA: Final = re.compile(r"[0-9a-f]{40}\Z")
@@ -22,6 +23,11 @@ class RefUpdate:
     ref: str
     old: str | None
     new: str | None
+
+
+def pull_ref(number: int) -> str:
+    """Where the head of a pull request is kept, so that its commits stay."""
+    return f"{PULLS}{number}"
 
 
 def staging(integration_id: str) -> str:

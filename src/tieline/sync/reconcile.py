@@ -22,7 +22,7 @@ from tieline.core.kinds import fetch_scope, integration_actor
 from tieline.core.ports import Log
 from tieline.core.remote import Scope
 from tieline.git.mirror import Mirror, Repositories
-from tieline.git.refs import HEADS, staging
+from tieline.git.refs import HEADS, PULLS, staging
 from tieline.integrations.base import Registry, Source
 from tieline.store import due, fetches, integrations, projects
 from tieline.store.database import Connection, Database
@@ -33,7 +33,7 @@ from tieline.sync.apply import CHANGED_MEANWHILE, Applier, Target
 from tieline.sync.observe import Observation, Observer
 from tieline.sync.plan import plan
 from tieline.sync.prune import AGREEMENT_AFTER
-from tieline.sync.refs import PULLS, followed_heads, needed_heads, own_refs, plan_refs
+from tieline.sync.refs import followed_heads, needed_heads, own_refs, plan_refs
 from tieline.sync.state import Known, RemoteState, SourceSettings
 from tieline.sync.steps import FollowDefaultBranch, Plan
 

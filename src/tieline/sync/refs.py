@@ -2,10 +2,9 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from tieline.core.documents import Environment
-from tieline.git.refs import HEADS, SYNC, RefUpdate, in_the_way
+from tieline.git.refs import HEADS, PULLS, SYNC, RefUpdate, in_the_way, pull_ref
 from tieline.sync.state import RemoteState, SourceSettings
 from tieline.sync.steps import (
     AwaitNextApproval,
@@ -16,8 +15,6 @@ from tieline.sync.steps import (
     RemoveEnvironment,
     UpdateHeads,
 )
-
-PULLS: Final = "refs/tieline/pulls/"
 
 
 @dataclass(frozen=True)
@@ -36,11 +33,6 @@ def own_refs(found: Mapping[str, str]) -> OwnRefs:
         pulls={name: sha for name, sha in found.items() if name.startswith(PULLS)},
         staged={name: sha for name, sha in found.items() if name.startswith(SYNC)},
     )
-
-
-def pull_ref(number: int) -> str:
-    """Where the head of a pull request is kept, so that its commits stay."""
-    return f"{PULLS}{number}"
 
 
 def followed_heads(remote: RemoteState, settings: SourceSettings, default_branch: str | None) -> dict[str, str]:
