@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import PUBLIC_URL, Client, Instance, in_shared_loop
+from tests.api.conftest import PUBLIC_URL, Client, Instance, NewUser, in_shared_loop
 from tieline.core.clock import now
 from tieline.core.documents import Deployment, Environment
 from tieline.core.ids import machine_name
@@ -163,6 +163,17 @@ async def test_deleting_cancels_what_waits(client: Client, path: str, project: s
     assert {name for name in (await client.get(f"{path}/feature"))["_links"] if name.startswith("#")} == set()
     for again in ("feature", "main"):
         assert (await client("DELETE", f"{path}/{again}")).status == 400
+
+
+async def test_passwords_are_for_those_who_may_set_them(
+    client: Client, path: str, project: str, new_user: NewUser
+) -> None:
+    access = {"is_enabled": True, "addresses": [], "basic_auth": {"ann": "a-password-of-ann"}}
+    assert (await client("PATCH", f"{path}/feature", {"http_access": access})).status == 200
+    assert (await client.get(f"{path}/feature"))["http_access"] == access
+    viewer = await new_user("viewer", project, "viewer")
+    for document in (await viewer.get(f"{path}/feature"), *await viewer.get(path)):
+        assert "a-password" not in str(document)
 
 
 async def test_a_patch_changes_what_it_names(client: Client, path: str, project: str) -> None:

@@ -66,7 +66,8 @@ class Writer:
             links |= {each: _link(path) for each in _own_operations(environment)}
         if environment.status == "active" and environment.deployment and environment.deployment.urls:
             links["public-url"] = _link(environment.deployment.urls[0])
-        return {**wire.render_environment(environment, project, last), "_links": links}
+        document = wire.render_environment(environment, project, last)
+        return {**(document if is_admin else wire.without_passwords(document)), "_links": links}
 
     def environment_settings(self, project_id: str, environment_id: str) -> JSON:
         """The settings that the vendor's command line asks for."""

@@ -19,7 +19,12 @@ from tieline.core.documents import (
     Project,
 )
 from tieline.core.remote import Scope
-from tieline.core.wire import render_environment, render_integration_fields, render_project_fields
+from tieline.core.wire import (
+    render_environment,
+    render_integration_fields,
+    render_project_fields,
+    without_passwords,
+)
 
 PUSH: Final = "environment.push"
 ACTIVATE: Final = "environment.activate"
@@ -274,11 +279,6 @@ def _environment_names(environment: Environment) -> tuple[str, str]:
     return marked, f"**{environment.title}**"
 
 
-def _shown_to_everybody(environment: JSON) -> JSON:
-    """Without the passwords of its HTTP access: payloads are kept, and travel further than environments."""
-    return {**environment, "http_access": {**environment["http_access"], "basic_auth": {}}}
-
-
 def _payload(
     project: Project,
     actor: Actor,
@@ -291,7 +291,7 @@ def _payload(
         "project": render_project_fields(project),
     }
     if environment is not None:
-        payload["environment"] = _shown_to_everybody(render_environment(environment, project))
+        payload["environment"] = without_passwords(render_environment(environment, project))
     if integration is not None:
         payload["integration"] = render_integration_fields(integration)
     return payload

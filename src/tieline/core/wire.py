@@ -39,6 +39,11 @@ def render_activity(activity: Activity, log_url: str) -> JSON:
     return document
 
 
+def without_passwords(environment: JSON) -> JSON:
+    """An environment's document for payloads, which are kept and travel, and for those who may only look."""
+    return {**environment, "http_access": {**environment["http_access"], "basic_auth": {}}}
+
+
 def render_environment(environment: Environment, project: Project, last: Activity | None = None) -> JSON:
     """An environment of `project`. `last` is the activity that deployed it last, or tried to, where that is known."""
     return {
