@@ -167,7 +167,7 @@ class Applier:
         if environment is None or environment.status == "deleting":
             return
         await environments.save(conn, project_id, environment.id, awaiting_approval=True, status="inactive")
-        if is_running(environment):
+        if is_running(environment) or environment.deployment is not None:
             await self._end_all(conn, environment)
             await activities.create(conn, kinds.deactivate(self.target.project, environment, self.target.actor))
 
