@@ -5,19 +5,10 @@ socket only, lets in only the operating-system user that started it, and dies wi
 even when that is killed with -9. Another Tieline process on the same folder attaches to it.
 """
 
-import contextlib
-import ctypes
 import fcntl
-import os
-import pwd
 import shutil
-import signal
 import subprocess
-import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -35,13 +26,12 @@ from tieline.store.embedded_home import (
     socket_folder,
     unprivileged_account,
 )
+from tieline.store.embedded_process import clear_the_way, end, run, start
 
 log = structlog.get_logger()
 
 _USER: Final = "tieline"
 _PATIENCE: Final = 30.0
-_SOCKET: Final = ".s.PGSQL.5432"
-_PR_SET_PDEATHSIG: Final = 1
 _SETTINGS: Final = {
     "listen_addresses": "",
     "max_connections": "100",
@@ -89,7 +79,7 @@ class EmbeddedServer:
     def stop(self) -> None:
         """End the server if we own it; transactions in flight are rolled back."""
         if self._process is not None:
-            _end(self._process)
+            end(self._process)
             self._process = None
         _release(self._attachment)
         _release(self._ownership)
@@ -133,7 +123,7 @@ class EmbeddedServer:
         self.is_alone = attached is not None
         _release(attached)
         binaries = find_binaries(self._account)
-        _clear_the_way(self._data, self._sockets)
+        clear_the_way(self._data, self._sockets)
         for abandoned in self._base.glob("data.new*"):
             shutil.rmtree(abandoned, ignore_errors=True)
         if not (self._data / "PG_VERSION").exists():
@@ -151,7 +141,7 @@ class EmbeddedServer:
     def _initialise(self, binaries: Path) -> None:
         """Build the cluster beside its place and move it there, so that a half-made one is never used."""
         draft = self._base / f"data.new-{new_id()}"
-        _run(
+        run(
             [
                 str(binaries / "initdb"),
                 f"--pgdata={draft}",
@@ -190,34 +180,8 @@ class EmbeddedServer:
     def _spawn(self, binaries: Path) -> subprocess.Popen[bytes]:
         settings = {**_SETTINGS, "unix_socket_directories": f'"{self._sockets}"'}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        run_as = _as(self._account)
         with self._log.open("ab") as output:
-            return subprocess.Popen(
-                [str(binaries / "postgres"), "-D", str(self._data), *options],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
-                cwd="/",
-                start_new_session=True,  # Ctrl-C at a terminal is for Tieline, which ends the server last
-                preexec_fn=partial(_die_with, os.getpid(), signal.SIGINT),  # noqa: PLW1509 - two system calls, no locks
-                user=run_as.user,
-                group=run_as.group,
-                extra_groups=run_as.extra_groups,
-            )
-
-
-@dataclass(frozen=True)
-class _RunAs:
-    """Whom a child runs as; all None: whoever we are."""
-
-    user: int | None = None
-    group: int | None = None
-    extra_groups: tuple[int, ...] | None = None
-
-
-def _as(account: pwd.struct_passwd | None) -> _RunAs:
-    return _RunAs() if account is None else _RunAs(account.pw_uid, account.pw_gid, ())
+            return start([str(binaries / "postgres"), "-D", str(self._data), *options], self._account, output)
 
 
 def _try_lock(path: Path, kind: int) -> IO[str] | None:
@@ -236,62 +200,6 @@ def _release(lock: IO[str] | None) -> None:
         lock.close()
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGQUIT)
-        process.wait()
-
-
-def _clear_the_way(data: Path, sockets: Path) -> None:
-    """Deal with what an owner that was killed has left. We hold the lock: no other runs it now."""
-    pid = _recorded_pid(data)
-    if pid is not None and _is_postgres_of(pid, data):
-        _end_orphan(pid, data)
-    # Something else may have that id by now, and PostgreSQL would take it for itself and refuse to start.
-    if pid is not None and not _is_postgres_of(pid, data):
-        (data / "postmaster.pid").unlink(missing_ok=True)
-    for name in (_SOCKET, f"{_SOCKET}.lock"):
-        (sockets / name).unlink(missing_ok=True)
-
-
-def _end_orphan(pid: int, data: Path) -> None:
-    """End a server that outlived its owner, or has not yet noticed that it is gone."""
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            if not _is_postgres_of(pid, data):
-                return
-            time.sleep(0.05)
-
-
-def _recorded_pid(data: Path) -> int | None:
-    try:
-        return int((data / "postmaster.pid").read_text().splitlines()[0])
-    except (FileNotFoundError, IndexError, ValueError):
-        return None
-
-
-def _is_postgres_of(pid: int, data: Path) -> bool:
-    """Process ids are used again, so the command line is asked too."""
-    return f" -D {data} " in _command_line(pid)
-
-
-def _command_line(pid: int) -> str:
-    """The arguments, joined by spaces; empty when there is no such process."""
-    if sys.platform == "linux":  # where small containers have no `ps`
-        try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="surrogateescape")
-        except (FileNotFoundError, ProcessLookupError):
-            return ""
-    command = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
-
-
 def _check_major(data: Path) -> None:
     found = (data / "PG_VERSION").read_text().strip()
     if found != str(MAJOR):
@@ -299,24 +207,6 @@ def _check_major(data: Path) -> None:
             f"{data} was made by PostgreSQL {found}, and this is {MAJOR}: dump it with {found} and load it into a new"
             " data folder."
         )
-
-
-def _run(command: Sequence[str], account: pwd.struct_passwd | None) -> None:
-    run_as = _as(account)
-    ended = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd="/",
-        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
-        preexec_fn=partial(_die_with, os.getpid(), signal.SIGKILL),
-        user=run_as.user,
-        group=run_as.group,
-        extra_groups=run_as.extra_groups,
-    )
-    if ended.returncode != 0:
-        raise Unavailable(f"{Path(command[0]).name} failed: {ended.stderr.strip() or ended.stdout.strip()}")
 
 
 def _wait_until_it_answers(dsn: str, process: subprocess.Popen[bytes]) -> bool:
@@ -348,15 +238,3 @@ def _refusal(dsn: str) -> str | None:
     except psycopg.OperationalError as error:
         return str(error).strip()
     return None
-
-
-# Looked up here: in a child of a process with threads, the lock of the loader may be held for ever.
-_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
-
-
-def _die_with(parent: int, number: signal.Signals) -> None:
-    """Runs between fork and exec: the kernel sends this signal (SIGINT: a fast shutdown) when our process is gone."""
-    if _prctl is not None:
-        _prctl(_PR_SET_PDEATHSIG, number)
-        if os.getppid() != parent:
-            os._exit(1)
