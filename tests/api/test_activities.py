@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from tests.api.conftest import PUBLIC_URL, Client, Instance, NewUser, in_shared_loop
+from tests.api.conftest import PUBLIC_URL, Client, Instance, NewUser, eventually, in_shared_loop
 from tests.api.test_integrations import create
 from tieline.api.activities import parse_moment
+from tieline.api.readers import MOST
 from tieline.core.clock import iso, now
 from tieline.core.documents import Activity, NewActivity
 from tieline.core.errors import Invalid
@@ -230,6 +232,28 @@ async def test_who_may_read_no_more_gets_no_more(
         await work.say("two")
         assert await asyncio.wait_for(answer.content.read(), 8) == b""
     await work.finish()
+
+
+async def test_one_account_does_not_keep_everybody_busy_with_its_readers(
+    client: Client, project: str, work: Work, new_user: NewUser
+) -> None:
+    viewer = await new_user("viewer", project, "viewer")
+    await work.say("one")
+    url = f"{client.url}/projects/{project}/activities/{work.activity.id}/log"
+    async with AsyncExitStack() as stack:
+        for _ in range(MOST):
+            reading = client.session.get(url, headers={"Authorization": f"Bearer {viewer.token}"})
+            assert await (await stack.enter_async_context(reading)).content.readline()
+        refused = await viewer("GET", f"/projects/{project}/activities/{work.activity.id}/log")
+        assert (refused.status, f"{MOST} logs already" in refused.json["message"]) == (503, True)
+        other = client.session.get(url, headers={"Authorization": f"Bearer {client.token}"})
+        assert (await stack.enter_async_context(other)).status == 200
+        await work.finish()
+
+    async def is_let_in() -> bool:
+        return (await viewer("GET", f"/projects/{project}/activities/{work.activity.id}/log")).status == 200
+
+    await eventually(is_let_in)
 
 
 async def test_an_old_reader_over_http_1_0_gets_every_line_and_the_end_of_the_connection(

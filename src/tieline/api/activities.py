@@ -140,6 +140,7 @@ async def _cancel(rooms: Rooms, side: Side, activity_id: str) -> Response:
 
 
 async def _log(request: Request, rooms: Rooms, side: Side, activity_id: str) -> Response:
+    rooms.readers.check(side.access.caller.id)
     async with rooms.services.db.connection() as conn:
         found = await _load(conn, side, activity_id)
     params = request.query_params
@@ -158,10 +159,11 @@ async def _while_admitted(
 ) -> AsyncIterator[bytes]:
     """The lines until the reader may see no more of them: a log can go on for hours."""
     authorization = authorization_of(request)
-    async for each in lines:
-        if not await rooms.gate.still_admits(authorization, access):
-            return
-        yield each
+    with rooms.readers.count(access.caller.id):
+        async for each in lines:
+            if not await rooms.gate.still_admits(authorization, access):
+                return
+            yield each
 
 
 def _number(text: str | None, default: int) -> int:

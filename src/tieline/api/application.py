@@ -16,6 +16,7 @@ from tieline.api.hooks import HookDoor
 from tieline.api.inbox import Inbox
 from tieline.api.metrics import Metrics
 from tieline.api.openapi import describe
+from tieline.api.readers import Readers
 from tieline.api.reads import IntegrationReads
 from tieline.api.responses import JSONResponse
 from tieline.api.rooms import ERRORS, Rooms
@@ -34,6 +35,7 @@ def create_app(services: Services) -> FastAPI:
         gate=Gate(services),
         shelves=Shelves(services, writer),
         inbox=Inbox(services.db),
+        readers=Readers(),
         metrics=Metrics(),
     )
     # A slash too many is a wrong path, not a reason to redirect: clients lose their token on the way.

@@ -13,6 +13,7 @@ from tieline.api.gate import Gate
 from tieline.api.inbox import Inbox
 from tieline.api.metrics import Metrics
 from tieline.api.outputs import Error
+from tieline.api.readers import Readers
 from tieline.api.services import Services
 from tieline.api.shelf import Shelves
 from tieline.core.documents import JSON
@@ -33,6 +34,7 @@ class Rooms:
     gate: Gate
     shelves: Shelves
     inbox: Inbox
+    readers: Readers
     metrics: Metrics
 
 

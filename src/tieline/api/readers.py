@@ -1,0 +1,34 @@
+"""How many logs an account follows at once: each line wakes every reader, and each reader asks the database."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from tieline.core.errors import Unavailable
+
+MOST: Final = 50
+
+
+class Readers:
+    """Counts the readers of each account in this process."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._counts: Counter[str] = Counter()
+
+    def check(self, account_id: str) -> None:
+        """Raises `Unavailable` when the account has as many as it may have."""
+        if self._counts.get(account_id, 0) >= self._most:
+            raise Unavailable(f"You follow {self._most} logs already; please end one of them first.")
+
+    @contextmanager
+    def count(self, account_id: str) -> Iterator[None]:
+        """Counts one more, until the block ends."""
+        self._counts[account_id] += 1
+        try:
+            yield
+        finally:
+            self._counts[account_id] -= 1
+            if not self._counts[account_id]:
+                del self._counts[account_id]
