@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +313,23 @@ async def test_what_was_pushed_while_an_environment_was_being_activated_is_built
     assert found is not None
     assert found.deployment is not None
     assert found.deployment.commit == second.head_commit
+
+
+async def test_what_a_fork_pushed_during_its_activation_waits_for_approval(site: Site) -> None:
+    assert PULL.pull is not None
+    fork = await site.save("pr-7", status="inactive", pull=replace(PULL.pull, is_fork=True))
+    approved = await site.commit(fork, a="1")
+    activation = await site.world.create(kinds.activate(PROJECT, approved, ANN))
+    await site.commit(fork, b="2")
+
+    await site.runner.run(activation.id)
+
+    found = await site.world.environment("pr-7")
+    assert found is not None
+    assert found.deployment is not None
+    assert (found.awaiting_approval, found.deployment.commit) == (True, approved.head_commit)
+    async with site.world.db.connection() as conn:
+        assert await activities.open_of(conn, kinds.environment_key(PROJECT.id, "pr-7")) == []
 
 
 async def test_a_commit_that_another_machine_noticed_is_fetched_and_built(site: Site, tmp_path: Path) -> None:

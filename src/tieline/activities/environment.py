@@ -92,7 +92,7 @@ class EnvironmentActivities:
         return payload
 
     async def _catch_up(self, activity: Activity, steps: Steps) -> None:
-        """Have what was pushed meanwhile built: nobody builds for an environment that is not active yet."""
+        """Have what was pushed meanwhile built, or approved: nobody builds for an environment that is not active yet."""
         built = required_commit(steps.subject)
         environment = await self._find(activity)
         if environment is None or not is_behind(environment, built):
@@ -101,10 +101,11 @@ class EnvironmentActivities:
         actor = Actor(**activity.payload["user"])
         async with self._shop.db.transaction() as conn:
             current = await environments.get(conn, activity.project_id, environment.id, lock=True)
-            waiting = await activities.pending_of(
-                conn, kinds.environment_key(current.project_id, current.id), kinds.PUSH
-            )
-            if waiting is None and is_behind(current, built):
+            key = kinds.environment_key(current.project_id, current.id)
+            if is_behind(current, built) and current.pull is not None and current.pull.is_fork:
+                # The approval was for the commit that was built.
+                await environments.save(conn, current.project_id, current.id, awaiting_approval=True)
+            elif is_behind(current, built) and await activities.pending_of(conn, key, kinds.PUSH) is None:
                 await activities.create(conn, kinds.push(steps.subject.project, current, commits, total, actor))
             await _require_current(conn, activity)
 
