@@ -92,7 +92,7 @@ class EnvironmentActivities:
         return payload
 
     async def _catch_up(self, activity: Activity, steps: Steps) -> None:
-        """Have what was pushed meanwhile built, or approved: nobody builds for an environment that is not active yet."""
+        """Have built, or approved, what was pushed meanwhile: nobody builds for an environment that is not active."""
         built = required_commit(steps.subject)
         environment = await self._find(activity)
         if environment is None or not is_behind(environment, built):
