@@ -47,6 +47,7 @@ from tieline.store import accounts, deliveries, due
 from tieline.store.database import TROUBLE, Database
 from tieline.store.embedded import EmbeddedServer
 from tieline.store.listener import Listener
+from tieline.store.migrate import load_upgrade
 from tieline.store.migrate import migrate as migrate_database
 from tieline.store.rates import PostgresLimiter
 from tieline.store.seal import SecretBox
@@ -75,6 +76,8 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
         with ThreadPoolExecutor(1) as beside:
             # Most of a start is loading the API. PostgreSQL, which is another process, starts meanwhile.
             create_app = beside.submit(_load_api)
+            if not settings.database_url.get_secret_value() and not (settings.data / "postgres").exists():
+                beside.submit(load_upgrade)
             with _postgres(settings) as postgres:
                 migrate_database(postgres.dsn)
                 asyncio.run(_serve(settings, postgres, listening, create_app.result(), worker=worker))
