@@ -7,9 +7,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tieline.engine.worker import Engine
+from tieline.engine.worker import SLOW_JOBS, Engine
 from tieline.store.database import Database
-from tieline.store.wakeups import LONG, wake
+from tieline.store.wakeups import LONG, SLOW, wake
 
 
 async def nothing() -> None:
@@ -47,10 +47,10 @@ class Yard:
         async with self.db.transaction() as conn:
             await wake(conn, task, f"{task}:{name}", {"name": name}, lock)
 
-    async def wake_long(self, name: str) -> None:
+    async def wake_in(self, queue: str, name: str) -> None:
         async with self.db.transaction() as conn:
             await conn.execute(
-                "select tieline_wake('work', %s, jsonb_build_object('name', %s::text), null, %s)", [name, name, LONG]
+                "select tieline_wake('work', %s, jsonb_build_object('name', %s::text), null, %s)", [name, name, queue]
             )
 
     async def jobs(self) -> int:
@@ -117,14 +117,17 @@ async def test_who_waits_for_a_lock_begins_as_soon_as_it_is_free(yard: Yard) -> 
     assert time.monotonic() - began < 1
 
 
-async def test_long_jobs_leave_room_for_short_ones(yard: Yard) -> None:
-    yard.hold("build")
-    await yard.wake_long("build")
-    await yard.until_said("build begins")
-    await yard.wake_long("another build")
+async def test_long_and_slow_jobs_leave_room_for_short_ones(yard: Yard) -> None:
+    fetches = [f"fetch {number}" for number in range(SLOW_JOBS)]
+    for name in ("build", *fetches):
+        yard.hold(name)
+        await yard.wake_in(LONG if name == "build" else SLOW, name)
+    await yard.until_said("build begins", *(f"{name} begins" for name in fetches))
+    await yard.wake_in(LONG, "another build")
+    await yard.wake_in(SLOW, "another fetch")
     await yard.wake("hook")
     await yard.until_said("hook ends")
-    assert "another build begins" not in yard.said
+    assert not {"another build begins", "another fetch begins"} & set(yard.said)
 
 
 async def test_a_stop_waits_for_what_runs_and_then_cancels_it(yard: Yard) -> None:

@@ -1,5 +1,6 @@
 """What leads to a reconcile, and what comes before and after an integration's life."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from tieline.core.kinds import fetch_scope, integration_actor
 from tieline.core.remote import Scope
 from tieline.store import activities, hooks, integrations, projects
 from tieline.store.hooks import NewHook
+from tieline.sync.handlers import SourceWork
 
 HOOK_URL = f"https://tieline.example/{INTEGRATION}/hook"
 FETCH = "integration.forge.fetch"
@@ -368,3 +370,21 @@ async def test_a_fetch_of_a_removed_integration_does_nothing(room: Room, forge: 
     await delete(room)
     outcome, log = await room.run(asked)
     assert (outcome.result, log, forge.asked) == ("success", ["The integration was removed."], [])
+
+
+async def test_who_reads_slowly_fails_once_and_has_a_place_of_its_own_then(room: Room) -> None:
+    await room.fetch()
+    room.work = SourceWork(replace(room.work.around, quick_seconds=0.3))
+    room.forge.meanwhile = lambda: asyncio.sleep(0.4)
+    outcome, log = await room.fetch()
+    assert outcome.result == "failure"
+    assert log == ["Reading the Git host took longer than 0.3 s. The next fetch gets all the time it needs."]
+    assert (await room.fetch())[0].result == "success"
+    await room.let_interval_pass()
+    await room.work.probe(INTEGRATION)
+    assert [fetch_scope(each.parameters) for each in await pending(room)] == [Scope()]
+    async with room.database.connection() as conn:
+        cursor = await conn.execute(
+            "select queue_name from procrastinate_jobs where task_name = 'run_activity' and queue_name <> 'long' order by id"
+        )
+        assert [row["queue_name"] for row in await cursor.fetchall()] == ["slow", "short", "slow", "short"]

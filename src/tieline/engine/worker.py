@@ -12,7 +12,7 @@ from procrastinate import exceptions, jobs
 from tieline.core.errors import Unavailable
 from tieline.store.database import PATIENCE_SECONDS, RECONNECT_SECONDS, TROUBLE
 from tieline.store.listener import ListeningConnection
-from tieline.store.wakeups import LONG, SHORT
+from tieline.store.wakeups import LONG, SHORT, SLOW
 
 log = structlog.get_logger()
 
@@ -25,6 +25,7 @@ HEARTBEAT_SECONDS: Final = 3.0
 STALLED_SECONDS: Final = 10.0
 SWEEP_SECONDS: Final = 2.0
 SHORT_JOBS: Final = 20
+SLOW_JOBS: Final = 10
 # Workers are told of new jobs and of locks that become free; this is for what they did not hear.
 _POLL_SECONDS: Final = 2.0
 _RESTART_SECONDS: Final = 1.0
@@ -61,7 +62,7 @@ class Engine:
         for name, handler in handlers.items():
             self._app.task(name=name, pass_context=True)(self._guarded(name, handler))
         self._sweep = sweep
-        self._places = {LONG: concurrency, SHORT: SHORT_JOBS}
+        self._places = {LONG: concurrency, SLOW: SLOW_JOBS, SHORT: SHORT_JOBS}
         self._grace = grace_seconds
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -7,8 +7,10 @@ from psycopg.types.json import Jsonb
 from tieline.core.documents import JSON
 from tieline.store.database import Connection
 
-# The queues of jobs: those that may take hours (builds), and all others, which must not wait for them.
+# The queues of jobs: those that may take hours (builds), fetches that nobody knows to be quick, and all others, which
+# must not wait for them.
 LONG: Final = "long"
+SLOW: Final = "slow"
 SHORT: Final = "short"
 
 

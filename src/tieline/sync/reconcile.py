@@ -17,6 +17,7 @@ from tieline.core.errors import (
     RemoteError,
     RemoteNotFound,
     Unavailable,
+    Unreachable,
 )
 from tieline.core.kinds import fetch_scope, integration_actor
 from tieline.core.ports import Log
@@ -37,6 +38,7 @@ from tieline.sync.refs import followed_heads, needed_heads, own_refs, plan_refs
 from tieline.sync.state import Known, RemoteState, SourceSettings
 from tieline.sync.steps import FollowDefaultBranch, Plan
 
+QUICK_SECONDS: Final = 120.0
 RECHECK_AFTER: Final = timedelta(seconds=10)
 # The host cannot be followed now, for a reason that a person is told.
 FAULTS: Final = (RemoteError, Conflict, GitFailed, Unavailable)
@@ -52,12 +54,21 @@ class Surroundings:
     repositories: Repositories
     hook_url: Callable[[Integration], str]
     reconcile_seconds: float = 300.0
+    quick_seconds: float = QUICK_SECONDS
     known: KnownRepositories = field(default_factory=KnownRepositories)
     environments: EnvironmentMemory = field(default_factory=EnvironmentMemory)
 
     @property
     def interval(self) -> timedelta:
         return timedelta(seconds=self.reconcile_seconds)
+
+    def patience(self, integration: Integration) -> float | None:
+        """How many seconds reading and fetching may take, or None for any.
+
+        Where all was well the last time it shares its places with what others wait for, elsewhere it has its own.
+        """
+        was_well = integration.reconciled_at is not None and integration.last_error is None
+        return self.quick_seconds if was_well else None
 
     def title(self, integration: Integration) -> str:
         return self.registry[integration.type].title
@@ -132,7 +143,7 @@ class Reconciler:
         situation = await self.situation(activity.integration_id or "")
         scope = fetch_scope(activity.parameters)
         confirmed = bool(activity.parameters.get("confirm_prune"))
-        observation = await self._look_and_fetch(situation, scope)
+        observation = await self._look_and_fetch_in_time(situation, scope)
         await self._remember(situation.integration, observation, log)
         # Minutes may have gone by with fetching, and people do not wait for it.
         situation = await self.situation(situation.integration.id)
@@ -156,6 +167,17 @@ class Reconciler:
 
     def _mirror(self, integration: Integration) -> Mirror:
         return self.around.repositories.open(integration.project_id)
+
+    async def _look_and_fetch_in_time(self, situation: Situation, scope: Scope) -> Observation:
+        seconds = self.around.patience(situation.integration)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._look_and_fetch(situation, scope)
+        except TimeoutError as error:
+            sentence = (
+                f"Reading the Git host took longer than {seconds:g} s. The next fetch gets all the time it needs."
+            )
+            raise Unreachable(sentence) from error
 
     async def _look_and_fetch(self, situation: Situation, scope: Scope) -> Observation:
         """The observation with its commits here; once more when a branch vanished between the two."""

@@ -1,5 +1,6 @@
 """The timer: finds what no webhook told of."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -48,13 +49,22 @@ class Timer:
         scope = await self._begin_look(situation)
         if scope is None:
             return
-        await self._webhook.check(integration)
+        try:
+            async with asyncio.timeout(self.around.quick_seconds):
+                await self._webhook.check(integration)
+                await self._try_to_look(situation, scope)
+        except TimeoutError:
+            # A fetch may take longer than what shares its place with everybody else's.
+            log.warning("probe_too_slow", integration=integration_id)
+            await self._request_fetch(situation, Scope())
+
+    async def _try_to_look(self, situation: Situation, scope: Scope) -> None:
         try:
             await self._look(situation, scope)
         except RateLimited as error:
             await self._look_at_refs(situation, error)
         except FAULTS as error:
-            log.warning("probe_failed", integration=integration_id, error=str(error))
+            log.warning("probe_failed", integration=situation.integration.id, error=str(error))
             await self._report_fault(situation, error)
 
     async def _begin_look(self, situation: Situation) -> Scope | None:

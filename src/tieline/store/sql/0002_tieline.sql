@@ -226,10 +226,17 @@ exception when unique_violation then
     return;
 end $$;
 
--- Builds may take hours, so they have workers of their own and never hold up hooks, fetches and deliveries.
+-- Builds may take hours, so they have workers of their own and never hold up hooks, fetches and deliveries. So have
+-- fetches from a host that was never read before, or not well the last time: they may take as long as they need, which
+-- a few of them at once would make everybody wait for (`sync.reconcile.Surroundings.patience`).
 create function tieline_wake_activity(admitted activity) returns void language sql as $$
     select tieline_wake('run_activity', 'activity:' || admitted.id, jsonb_build_object('activity_id', admitted.id),
-                        admitted.concurrency_key, case admitted.queue when 'default' then 'long' else 'short' end)
+                        admitted.concurrency_key,
+                        case when admitted.queue = 'default' then 'long'
+                             when admitted.type like '%.fetch' and exists (
+                                select 1 from integration where id = admitted.integration_id
+                                  and (reconciled_at is null or last_error is not null))
+                             then 'slow' else 'short' end)
 $$;
 
 -- A job that waits for the lock of another is fetched when that one ends, not at the worker's next look.
