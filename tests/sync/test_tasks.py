@@ -385,6 +385,7 @@ async def test_who_reads_slowly_fails_once_and_has_a_place_of_its_own_then(room:
     assert [fetch_scope(each.parameters) for each in await pending(room)] == [Scope()]
     async with room.database.connection() as conn:
         cursor = await conn.execute(
-            "select queue_name from procrastinate_jobs where task_name = 'run_activity' and queue_name <> 'long' order by id"
+            "select queue_name from procrastinate_jobs"
+            " where task_name = 'run_activity' and queue_name <> 'long' order by id"
         )
         assert [row["queue_name"] for row in await cursor.fetchall()] == ["slow", "short", "slow", "short"]
