@@ -53,9 +53,12 @@ _ABBREVIATION: Final = re.compile(r"[0-9a-f]{4,40}\Z")
 _PROJECT: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 # Packs double in size from one to the next, so that a large one is seldom written again.
 _MAINTENANCE: Final = (
-    ("pack-refs", "--all"),
     ("repack", "-d", "--geometric=2", "--quiet"),
     ("commit-graph", "write", "--reachable", "--split", "--no-progress"),
+)
+_WEEKLY: Final = (
+    ("repack", "-A", "-d", "--unpack-unreachable=2.weeks.ago", "--quiet"),
+    ("prune", "--expire=2.weeks.ago"),
 )
 _FETCH: Final = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--stdin")
 
@@ -212,15 +215,16 @@ class Mirror:
         return await asyncio.to_thread(is_worn, self.path)
 
     async def maintain(self) -> None:
-        """Gather small packs and refs and write the commit-graph, at low priority. Writers wait meanwhile.
+        """Gather small packs and refs and write the commit-graph, at low priority.
 
-        Once a week git also looks for what nothing refers to any more.
+        Once a week what nothing refers to any more is thrown away, two weeks after it came. Only refs are packed while
+        writers wait: git itself keeps the rest apart from fetches.
         """
         async with self._held() as lock:
-            for arguments in _MAINTENANCE:
-                await self._tidy(lock, *arguments)
-            if is_gc_due(self.path):
-                await self._tidy(lock, "gc", "--quiet")
+            await self._write(lock, "pack-refs", "--all")
+        weekly = _WEEKLY if is_gc_due(self.path) else ()
+        for arguments in (*_MAINTENANCE, *weekly):
+            await self._run(Command(arguments, seconds=MAINTENANCE_SECONDS, niceness=15))
 
     async def _fetch_branches(
         self, remote: Remote, integration_id: str, wanted: Iterable[str], lock: int
@@ -285,9 +289,6 @@ class Mirror:
 
     async def _write(self, lock: int, *arguments: str) -> None:
         await self._run(Command(arguments, lock=lock))
-
-    async def _tidy(self, lock: int, *arguments: str) -> None:
-        await self._run(Command(arguments, seconds=MAINTENANCE_SECONDS, lock=lock, niceness=15))
 
     async def _run(self, command: Command) -> bytes:
         return await run(self._here(command))
