@@ -1,7 +1,10 @@
 """Orders as the server writes them, and a log that keeps what it is given."""
 
 import os
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,3 +61,13 @@ def write_wrapper(path: Path, variables: dict[str, str], executable: Path, *fold
     path.write_text(f'#!/bin/sh\n{exports}exec {executable} "$@"\n')
     path.chmod(0o755)
     return path
+
+
+@contextmanager
+def bottomless(folder: Path) -> Iterator[None]:
+    """It has folders in folders, more than Python's own functions can remove."""
+    subprocess.run(["mkdir", "-p", "/".join("d" * 1500)], cwd=folder, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["rm", "-rf", folder / "d"], check=True)

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.examples import docker_simulator
-from tests.examples.orders import EXAMPLES, Lines, environment, order, write_wrapper
+from tests.examples.orders import EXAMPLES, Lines, bottomless, environment, order, write_wrapper
 from tests.unit.core.samples import COMMIT
 from tieline.core.documents import Environment, open_access
 from tieline.core.errors import DeployFailed
@@ -232,6 +232,22 @@ async def test_only_machine_names_become_projects(docker: Docker) -> None:
     with pytest.raises(DeployFailed):
         await docker.run("sync-data", environment("x"), parent=environment("main", machine_name="--all"))
     assert not (docker.folder / "docker" / "calls.jsonl").exists()
+
+
+async def test_a_tree_without_bottom_is_refused_and_leaves_nothing(docker: Docker) -> None:
+    tree, log = docker.tree(SITE), Lines()
+    with bottomless(tree), pytest.raises(DeployFailed):
+        await docker.deployer.run(order("deploy", environment("deep"), tree), log)
+    assert log.text == "There are folders more than 100 levels deep. Nothing is changed.\n"
+    assert docker.kept(environment("deep")) == []
+
+
+async def test_folders_without_bottom_that_a_container_made_are_removed(docker: Docker) -> None:
+    deep = environment("deep")
+    await docker.run("deploy", deep, SITE)
+    with bottomless(docker.kept(deep)[0]):
+        await docker.run("delete", deep)
+        assert docker.kept(deep) == []
 
 
 async def test_a_tree_without_compose_file_is_named(docker: Docker) -> None:

@@ -17,7 +17,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import pytest
 
-from tests.examples.orders import EXAMPLES, Lines, environment, order, write_wrapper
+from tests.examples.orders import EXAMPLES, Lines, bottomless, environment, order, write_wrapper
 from tieline.core.documents import Environment
 from tieline.core.errors import DeployFailed
 from tieline.core.ports import Action
@@ -446,6 +446,19 @@ async def test_settings_that_cannot_be_meant_are_named(
     with pytest.raises(DeployFailed):
         await CommandDeployer(wrapper, tmp_path / "runs").run(order("build", environment("main"), host.scratch), log)
     assert named in log.text
+
+
+async def test_a_tree_without_bottom_is_refused_and_leaves_nothing(host: Host) -> None:
+    main = environment("bottomless")
+    url = await host.run("deploy", main, {"index.html": "before"})
+    tree = host.tree({"index.html": "after"})
+    with bottomless(tree), pytest.raises(DeployFailed):
+        await host.deployer.run(order("deploy", main, tree), (log := Lines()))
+    assert log.text == "There are folders more than 100 levels deep, which are not served.\n"
+    assert get(url) == "before"
+    assert len(list((host.folder(main) / "trees").iterdir())) == 1
+    await host.run("delete", main)
+    assert not host.folder(main).exists()
 
 
 async def test_a_tree_that_is_not_there_is_named(host: Host) -> None:

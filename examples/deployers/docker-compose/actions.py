@@ -3,6 +3,7 @@
 import json
 import secrets
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from settings import Refused, Settings, read_settings
 
 Order = dict[str, Any]
 _VERSION: Final = 1
+_MOST_LEVELS: Final = 100
+_SHOWN: Final = 1000
 _PROJECT_LABEL: Final = "com.docker.compose.project"
 _VOLUME_LABEL: Final = "com.docker.compose.volume"
 _REPLACE: Final = 'find "$1" -mindepth 1 -maxdepth 1 -exec rm -rf {} + && cp -a "$0/." "$1/"'
@@ -55,7 +58,7 @@ def deploy(settings: Settings, order: Order) -> None:
     # Containers may mount files of the tree, which is removed soon. A folder of its own for each deployment
     # tells Compose which containers to replace.
     tree = kept / secrets.token_hex(8)
-    shutil.copytree(_tree(order), tree, symlinks=True)
+    _copy(_tree(order), tree)
     _check(project, tree, order)
     _up(settings, project, tree, order)
     _remove_others(kept, tree)
@@ -137,6 +140,21 @@ def _up(settings: Settings, project: Project, tree: Path, order: Order) -> None:
         raise
 
 
+def _copy(tree: Path, into: Path) -> None:
+    """Raises `Refused`, and leaves nothing, for a tree that Python cannot walk: it calls itself for every level."""
+
+    def check_level(folder: str, _names: list[str]) -> list[str]:
+        if len(Path(folder).relative_to(tree).parts) > _MOST_LEVELS:
+            raise Refused(f"There are folders more than {_MOST_LEVELS} levels deep. Nothing is changed.")
+        return []
+
+    try:
+        shutil.copytree(tree, into, symlinks=True, ignore=check_level)
+    except BaseException:
+        _remove(into)
+        raise
+
+
 def _remove_others(kept: Path, tree: Path) -> None:
     for former in kept.iterdir():
         if former != tree:
@@ -144,12 +162,10 @@ def _remove_others(kept: Path, tree: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    try:
-        shutil.rmtree(folder)
-    except FileNotFoundError:
-        pass
-    except PermissionError as error:
-        print(f"A container left files of another user, which stay: {error.filename}")
+    # Not by Python, which fails where containers have made folders in folders in folders.
+    done = subprocess.run(["rm", "-rf", "--", folder], capture_output=True, text=True, check=False)  # noqa: S607
+    if done.returncode != 0:
+        print(f"A container left files of another user, which stay:\n{done.stderr[-_SHOWN:]}")
 
 
 def _volumes(project: Project) -> dict[str, str]:

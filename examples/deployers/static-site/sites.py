@@ -15,12 +15,14 @@ import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from settings import Refused
 
 _MACHINE_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_MOST_LEVELS: Final = 100
 _OPEN_THOUGH_HIDDEN: Final = ".well-known"
 
 
@@ -87,7 +89,11 @@ class SiteFolder:
     def add_tree(self, tree: Path) -> str:
         """Copy a tree, without what is hidden; the name of the copy. It is not served before `write` names it."""
         name = secrets.token_hex(8)
-        shutil.copytree(tree, self.trees / name, symlinks=True, ignore=_hidden_among)
+        try:
+            shutil.copytree(tree, self.trees / name, symlinks=True, ignore=partial(_left_out, tree))
+        except BaseException:
+            shutil.rmtree(self.trees / name, ignore_errors=True)
+            raise
         return name
 
     def keep_trees(self, names: Collection[str]) -> None:
@@ -128,7 +134,10 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") and name != _OPEN_THOUGH_HIDDEN
 
 
-def _hidden_among(_folder: str, names: list[str]) -> list[str]:
+def _left_out(tree: Path, folder: str, names: list[str]) -> list[str]:
+    """What is hidden. Raises `Refused` for a folder so deep that Python could not remove it again."""
+    if len(Path(folder).relative_to(tree).parts) > _MOST_LEVELS:
+        raise Refused(f"There are folders more than {_MOST_LEVELS} levels deep, which are not served.")
     return [name for name in names if is_hidden(name)]
 
 
