@@ -281,7 +281,6 @@ async def _serve(
 
 def _spare_collector() -> None:
     """Have the garbage collector leave alone what lives as long as the process: looking at it stops everything."""
-    gc.collect()
     gc.freeze()
     gc.enable()
 
