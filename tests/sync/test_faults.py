@@ -136,6 +136,18 @@ async def test_all_branches_vanish_by_git_alone(room: Room) -> None:
     assert await room.environments() == before
 
 
+async def test_more_branches_than_anybody_could_list_are_not_followed(room: Room) -> None:
+    before = await grown(room)
+    head = before["main"].head_commit
+    refs = "".join(f"{head} refs/heads/many-{number:05}\n" for number in range(50_000))
+    (room.forge.repository.path / "packed-refs").write_text(f"# pack-refs with: peeled fully-peeled sorted \n{refs}")
+    outcome, log = await room.fetch()
+    assert (outcome.result, log[0][:34]) == ("failure", "The repository has 50,006 branches")
+    assert await room.environments() == before
+    await room.configure(fetch_branches=False)
+    assert (await room.fetch())[0].result == "success"
+
+
 async def test_the_first_retry_comes_soon_and_the_next_at_the_regular_pace(room: Room) -> None:
     await room.fetch()
     room.forge.fault = raising(Unreachable("no answer"))

@@ -27,6 +27,7 @@ from tieline.sync.state import RemotePulls, RemoteState, SourceSettings
 log = structlog.get_logger()
 
 FORK_SECONDS: Final = 120.0
+MOST_BRANCHES: Final = 50_000
 _MOST_SINGLE_READS: Final = 20
 _MOST_CHECKED_ABSENCES: Final = 100
 _SHORTEST_ABBREVIATION: Final = 7
@@ -92,7 +93,15 @@ class Observer:
         return Observation(remote, self.access, began, tuple(self.notes))
 
     async def _require_branches(self, refs: RemoteRefs) -> None:
-        """A listing without a single branch is a fault, unless the host says that the repository is empty."""
+        """A listing without a single branch is a fault, unless the host says that the repository is empty.
+
+        One that is longer than anybody's work is one too: each branch is an environment that everybody lists.
+        """
+        if len(refs.heads) > MOST_BRANCHES and self.settings.fetch_branches:
+            raise RemoteBroken(
+                f"The repository has {len(refs.heads):,} branches, and no more than {MOST_BRANCHES:,} are followed. "
+                "Nothing was changed. Delete some of them, or turn fetch_branches off."
+            )
         if refs.heads or refs.skipped:
             return
         repository = await self.access.read()
