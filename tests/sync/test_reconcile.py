@@ -1,7 +1,5 @@
 """A repository lives, and its environments follow: real PostgreSQL, real git, a host over HTTP."""
 
-import threading
-from dataclasses import replace
 from datetime import timedelta
 
 from tests.sync.conftest import Lines, Room
@@ -9,7 +7,6 @@ from tieline.core import kinds
 from tieline.core.clock import now
 from tieline.store import activities, environments, projects
 from tieline.sync.apply import Applier, Target
-from tieline.sync.handlers import SourceWork
 from tieline.sync.steps import Plan, Push, RemoveEnvironment, Retarget, UpdateHeads
 
 
@@ -221,28 +218,6 @@ async def test_a_fork_waits_for_approval(room: Room) -> None:
     assert [each for each in await room.activities() if each.environment_id == "pr-3"] == [], (
         "each is approved by itself"
     )
-
-
-async def test_forks_that_do_not_come_hold_nothing_else_up(room: Room) -> None:
-    await room.fetch()
-    stranger = room.forge.fork("stranger.git")
-    for number in range(3, 7):
-        stranger.commit(f"topic-{number}", str(number))
-        room.forge.open_pull(number, f"topic-{number}", fork="stranger.git")
-    head = room.forge.repository.commit("feature/a", "more")
-    released = threading.Event()
-    room.forge.server.fault = lambda handler: "stranger" in handler.path and not released.wait(20)
-    room.work = SourceWork(replace(room.work.around, forks_seconds=0.5))
-
-    outcome, log = await room.fetch()
-    released.set()
-
-    assert outcome.result == "success"
-    late = "The fork of pull request {} did not come in time; it has another chance later"
-    assert {late.format(number) for number in range(3, 7)} <= set(log)
-    assert (await room.environments())["feature-a"].head_commit == head
-    await room.fetch()
-    assert {f"pr-{number}" for number in range(3, 7)} <= (await room.environments()).keys()
 
 
 async def test_a_fork_that_cannot_be_read_stops_nothing_else(room: Room) -> None:

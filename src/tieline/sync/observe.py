@@ -5,7 +5,6 @@ says how the host stands, or there is none.
 """
 
 import asyncio
-import random
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,7 +26,7 @@ from tieline.sync.state import RemotePulls, RemoteState, SourceSettings
 
 log = structlog.get_logger()
 
-FORKS_SECONDS: Final = 60.0
+FORK_SECONDS: Final = 120.0
 MOST_BRANCHES: Final = 50_000
 _MOST_SINGLE_READS: Final = 20
 _MOST_CHECKED_ABSENCES: Final = 100
@@ -69,7 +68,6 @@ class Observer:
     mirror: Mirror
     settings: SourceSettings
     environments: Collection[Environment]
-    forks_seconds: float = FORKS_SECONDS
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -192,16 +190,12 @@ class Observer:
     async def _fork_heads(self, pulls: RemotePulls) -> dict[int, str]:
         if not self.settings.build_pull_requests:
             return {}
-        forks = [each for each in pulls.read.values() if each.state == "open" and each.is_fork]
-        heads = {each.number: head for each in forks if (head := self._unchanged_head(each)) is not None}
-        unread = [each for each in forks if each.number not in heads]
-        # All share one time, so that strangers cannot keep a project waiting; by chance, none is always the last.
-        random.shuffle(unread)
-        end = asyncio.get_running_loop().time() + self.forks_seconds
-        for pull in unread:
-            if pull.source_branch and pull.source_repository:
-                head = await self._fetch_fork(pull, pull.source_branch, end)
-                heads |= {pull.number: head} if head is not None else {}
+        heads: dict[int, str] = {}
+        for number, pull in sorted(pulls.read.items()):
+            if pull.state == "open" and pull.is_fork and pull.source_branch and pull.source_repository:
+                head = self._unchanged_head(pull) or await self._fetch_fork(pull, pull.source_branch)
+                if head is not None:
+                    heads[number] = head
         return heads
 
     def _unchanged_head(self, pull: PullRequest) -> str | None:
@@ -211,8 +205,8 @@ class Observer:
         told = pull.head or ""
         return known if known and len(told) >= _SHORTEST_ABBREVIATION and known.startswith(told) else None
 
-    async def _fetch_fork(self, pull: PullRequest, branch: str, end: float) -> str | None:
-        """The fork's head, fetched; None when it cannot be had by then, which must not stop all the rest.
+    async def _fetch_fork(self, pull: PullRequest, branch: str) -> str | None:
+        """The fork's head, fetched; None when it cannot be had, which must not stop all the rest.
 
         A fork is a stranger's: it may be private, broken or endless.
         """
@@ -222,14 +216,12 @@ class Observer:
             return await self.mirror.fetch_ref(remote, branch, into)
 
         try:
-            async with asyncio.timeout_at(end):
+            async with asyncio.timeout(FORK_SECONDS):
                 return await self.access.run_at(await self.source.fork_url(pull), fetch)
         except RateLimited:
             raise
         except (RemoteError, GitFailed) as error:
             self.notes.append(f"The fork of pull request {pull.number} cannot be read: {error}")
         except TimeoutError:
-            self.notes.append(
-                f"The fork of pull request {pull.number} did not come in time; it has another chance later"
-            )
+            self.notes.append(f"The fork of pull request {pull.number} did not come within {FORK_SECONDS:.0f} seconds")
         return None

@@ -31,7 +31,7 @@ from tieline.store.environment_memory import EnvironmentMemory
 from tieline.store.seal import SecretBox
 from tieline.sync.access import KnownRepositories, RepositoryAccess, repository_name
 from tieline.sync.apply import CHANGED_MEANWHILE, Applier, Target
-from tieline.sync.observe import FORKS_SECONDS, Observation, Observer
+from tieline.sync.observe import Observation, Observer
 from tieline.sync.plan import plan
 from tieline.sync.prune import AGREEMENT_AFTER
 from tieline.sync.refs import followed_heads, needed_heads, own_refs, plan_refs
@@ -55,7 +55,6 @@ class Surroundings:
     hook_url: Callable[[Integration], str]
     reconcile_seconds: float = 300.0
     quick_seconds: float = QUICK_SECONDS
-    forks_seconds: float = FORKS_SECONDS
     known: KnownRepositories = field(default_factory=KnownRepositories)
     environments: EnvironmentMemory = field(default_factory=EnvironmentMemory)
 
@@ -133,10 +132,7 @@ class Reconciler:
         make_source = partial(_source, registry or self.around.registry)
         access = RepositoryAccess(integration, make_source, self.around.known)
         mirror = self.around.repositories.open(integration.project_id)
-        observer = Observer(
-            access, mirror, situation.settings, situation.environments, forks_seconds=self.around.forks_seconds
-        )
-        return await observer.observe(scope)
+        return await Observer(access, mirror, situation.settings, situation.environments).observe(scope)
 
     async def reconcile(self, activity: Activity, log: Log) -> Plan:
         """Look, fetch and apply, as the activity's parameters say; gives the plan that was applied.
