@@ -1,5 +1,6 @@
 """Environments: how they read, which operations they offer, and what those set off."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -226,6 +227,22 @@ async def test_parents_never_form_a_circle(client: Client, path: str) -> None:
     assert (await client("PATCH", f"{path}/feature", {"parent": "pr-1"})).status == 200
     answer = await client("PATCH", f"{path}/pr-1", {"parent": "feature"})
     assert (answer.status, list(answer.json["detail"])) == (400, ["parent"])
+
+
+async def test_two_that_move_below_each_other_at_once_form_no_circle(client: Client, path: str) -> None:
+    moves = [("feature", "pr-1"), ("pr-1", "feature")] * 3
+    answers = await asyncio.gather(*(client("PATCH", f"{path}/{one}", {"parent": other}) for one, other in moves))
+    assert {each.status for each in answers} == {200, 400}
+    parents = {each["id"]: each["parent"] for each in await client.get(path)}
+    assert (parents["feature"], parents["pr-1"]) in (("pr-1", "main"), ("main", "feature"))
+
+
+async def test_a_circle_that_is_there_is_no_trap(client: Client, path: str, project: str, instance: Instance) -> None:
+    async with instance.services.db.transaction() as conn:
+        await environments.set_parents(conn, project, ["feature"], "pr-1")
+        await environments.set_parents(conn, project, ["pr-1"], "feature")
+        await environments.create(conn, environment(project, "other"))
+    assert (await client("PATCH", f"{path}/other", {"parent": "feature"})).status == 200
 
 
 async def test_another_default_branch_becomes_production(client: Client, path: str, project: str) -> None:

@@ -15,7 +15,7 @@ from tieline.api.outputs import Accepted, EnvironmentDocument, EnvironmentSettin
 from tieline.api.responses import accepted, tagged
 from tieline.api.rooms import CONFLICT, InRooms, Rooms, body_of
 from tieline.core import kinds
-from tieline.core.documents import JSON, Activity, Actor, Environment, NewActivity, Project
+from tieline.core.documents import JSON, Activity, Actor, Environment, NewActivity, Project, is_below
 from tieline.core.errors import Conflict, Invalid, NotFound
 from tieline.store import activities, environments, projects
 from tieline.store.database import Connection
@@ -82,10 +82,12 @@ async def get_environment_settings(request: Request, access: Viewer, rooms: InRo
 async def patch_environment(access: Admin, rooms: InRooms, environment_id: str, body: Body) -> Response:
     """Change an environment; only the fields that are sent."""
     given = parse(EnvironmentPatch, body)
+    moves = "parent" in given.model_fields_set
     async with rooms.services.db.transaction() as conn:
-        project = await projects.get(conn, access.project_id)
+        # Two that move at once below each other would make a circle.
+        project = await projects.get(conn, access.project_id, lock=moves)
         present = await load_environment(conn, access.project_id, environment_id, lock=True)
-        others = await environments.load_all(conn, access.project_id) if "parent" in given.model_fields_set else []
+        others = await environments.load_all(conn, access.project_id) if moves else []
         changes = plan_changes(present, given, others)
         if changes:
             await environments.save(conn, project.id, present.id, **changes)
@@ -127,11 +129,8 @@ def _parent_refusal(present: Environment, parent: str | None, others: dict[str, 
         return {"parent": "Only the production environment has no parent."}
     if parent not in others:
         return {"parent": f"There is no environment {parent!r} in this project."}
-    above: str | None = parent
-    while above is not None and above in others:
-        if above == present.id:
-            return {"parent": f"{parent!r} is below {present.id!r} itself."}
-        above = others[above].parent
+    if is_below(parent, present.id, others):
+        return {"parent": f"{parent!r} is below {present.id!r} itself."}
     return {}
 
 

@@ -159,6 +159,17 @@ class Environment:
         return self.pull is not None
 
 
+def is_below(id: str | None, other: str, environments: Mapping[str, Environment]) -> bool:
+    """Whether the environment `id` is `other`, or hangs below it however far. Circles have an end here too."""
+    seen: set[str] = set()
+    above: str | None = id
+    while above is not None and above not in seen and above != other:
+        seen.add(above)
+        found = environments.get(above)
+        above = found.parent if found is not None else None
+    return above == other
+
+
 @dataclass(frozen=True)
 class Activity:
     """One thing that happens. `attempt` counts starts and fences off a worker that was thought dead."""

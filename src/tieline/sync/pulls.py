@@ -85,7 +85,7 @@ def _follow(scene: Scene, environment: Environment) -> Iterator[Step]:
     if info != environment.pull:
         title = _title(info) if info.title != environment.pull.title else environment.title
         yield UpdatePull(environment.id, info, title, info.source_branch or environment.name)
-    parent = scene.parent_for(info.target_branch)
+    parent = scene.parent_for(info.target_branch, environment.id)
     if parent is not None and parent != environment.parent:
         yield Retarget(environment.id, parent)
     head = _head(scene, info, pull)

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from tieline.core import ids
-from tieline.core.documents import Environment
+from tieline.core.documents import Environment, is_below
 from tieline.sync.state import Known, RemoteState, SourceSettings
 
 LONGEST_NAME: Final = 1000
@@ -113,11 +113,21 @@ class Scene:
             taken.add(claimed[name])
         return claimed
 
-    def parent_for(self, target: str | None) -> str | None:
-        """The environment of a target branch; the default one where that is missing or on its way out."""
+    def parent_for(self, target: str | None, child: str | None = None) -> str | None:
+        """The environment of a target branch.
+
+        The default one where that is missing, on its way out, or was put below `child` itself.
+        """
         found = self.branches.get(target) if target is not None else None
         candidate = found.id if found is not None else self.new_branches.get(target or "")
-        return candidate if candidate in self.surviving else self.default_id
+        if candidate not in self.surviving:
+            return self.default_id
+        is_circle = child is not None and is_below(candidate, child, self._by_id)
+        return self.default_id if is_circle else candidate
+
+    @cached_property
+    def _by_id(self) -> Mapping[str, Environment]:
+        return {each.id: each for each in self.environments}
 
     def make(self, id: str, name: str, **fields: Any) -> Environment:
         """A new environment of this project, as the settings want it to begin."""

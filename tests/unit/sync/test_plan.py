@@ -278,6 +278,16 @@ CASES = {
         host("main@1 base@1 topic@1", pull(1, target="elsewhere")),
         ["pull pr-1 topic>elsewhere PR #1: Change", "parent pr-1 main"],
     ),
+    "a retarget to what was put below it": Case(
+        (main(), env("base", parent="pr-1"), env("topic"), pull_env(1)),
+        host("main@1 base@1 topic@1", pull(1, target="base")),
+        ["pull pr-1 topic>base PR #1: Change"],
+    ),
+    "a circle is taken apart": Case(
+        (main(), env("base", parent="pr-1"), env("topic"), pull_env(1, parent="base", pull={"target_branch": "base"})),
+        host("main@1 base@1 topic@1", pull(1, target="base")),
+        ["parent pr-1 main"],
+    ),
     "the target branch is deleted": Case(
         (main(), env("base"), env("topic"), pull_env(1, parent="base", pull={"target_branch": "base"})),
         host("main@1 topic@1", pull(1, target="base")),
