@@ -74,6 +74,7 @@ NO_ZONE = "is not a time zone of the IANA database, such as Europe/Paris."
             {"attributes.a": "Must be a string, not a number.", "attributes.b": "Must be a string, not null."},
         ),
         ({"attributes": []}, {"attributes": "Must be an object, not a list."}),
+        ({"attributes": {"a": "x" * 1001}}, {"attributes.a": "Must have at most 1000 characters."}),
         ({"attributes": {str(n): "x" for n in range(101)}}, {"attributes": "Must have at most 100 items."}),
     ],
 )

@@ -9,7 +9,9 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 Text = Annotated[str, Field(max_length=10_000)]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
-Attributes = Annotated[dict[Annotated[str, Field(min_length=1, max_length=255)], Text], Field(max_length=100)]
+# Every activity carries those of its project and its environment.
+Attribute = Annotated[str, Field(max_length=1000)]
+Attributes = Annotated[dict[Name, Attribute], Field(max_length=100)]
 
 
 def _stripped(text: str) -> str:
