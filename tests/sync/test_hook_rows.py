@@ -74,6 +74,19 @@ async def test_what_was_read_is_not_read_again(database: Database, integration: 
         assert await hooks.integrations_unread(conn, 0) == []
 
 
+async def test_long_bodies_are_read_a_few_at_a_time_and_not_kept(database: Database, integration: Integration) -> None:
+    bodies = [b"a" * 9_000_000, b"b" * 9_000_000, b"c" * 300_000, b"{}"]
+    async with database.transaction() as conn:
+        for body in bodies:
+            await hooks.insert_many(conn, [hook(body=body)])
+        for expected in (bodies[:2], bodies[2:]):
+            found = await hooks.unread(conn, integration.id)
+            assert [each.body for each in found] == expected
+            await hooks.mark_read(conn, {each.id: "Read" for each in found})
+        cursor = await conn.execute("select body from hook_delivery order by id")
+        assert [bytes(row["body"]) for row in await cursor.fetchall()] == [b"", b"", b"", b"{}"]
+
+
 async def test_old_ones_are_forgotten_once_read(database: Database, integration: Integration) -> None:
     async with database.transaction() as conn:
         await hooks.insert_many(conn, [hook(), hook(), hook()])

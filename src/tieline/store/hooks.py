@@ -13,6 +13,8 @@ from tieline.store.database import Connection
 
 KEPT_DAYS: Final = 7
 READ_AT_ONCE: Final = 100
+BYTES_AT_ONCE: Final = 16 * 1024 * 1024
+KEPT_BYTES: Final = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,14 @@ async def wake_reader(conn: Connection, integration_id: str) -> None:
 
 
 async def unread(conn: Connection, integration_id: str, limit: int = READ_AT_ONCE) -> list[Hook]:
-    """The oldest webhooks that nobody has read."""
-    cursor = await conn.execute(_UNREAD, [integration_id, limit])
+    """The oldest webhooks that nobody has read: `limit` of them, and fewer where their bodies are long."""
+    cursor = await conn.execute(_UNREAD, [integration_id, limit, BYTES_AT_ONCE])
     return [_from_row(row) for row in await cursor.fetchall()]
 
 
 async def mark_read(conn: Connection, outcomes: Mapping[int, str]) -> None:
-    """Note what became of each webhook, by its id."""
-    await conn.execute(_MARK_READ, [list(outcomes.keys()), list(outcomes.values())])
+    """Note what became of each webhook, by its id. Bodies that are longer than `KEPT_BYTES` go."""
+    await conn.execute(_MARK_READ, [KEPT_BYTES, list(outcomes.keys()), list(outcomes.values())])
 
 
 async def integrations_unread(conn: Connection, older_than_seconds: float) -> list[str]:
@@ -117,12 +119,18 @@ _INSERT: Final[LiteralString] = """
 """
 
 _UNREAD: Final[LiteralString] = """
-    select id, integration_id, headers, body, is_signed from hook_delivery
-    where integration_id = %s and read_at is null order by id limit %s
+    select id, integration_id, headers, body, is_signed from (
+        select *, sum(octet_length(body)) over (order by id) - octet_length(body) as bytes_before from (
+            select * from hook_delivery where integration_id = %s and read_at is null order by id limit %s
+        ) as oldest
+    ) as measured
+    where bytes_before < %s order by id
 """
 
 _MARK_READ: Final[LiteralString] = """
-    update hook_delivery set read_at = clock_timestamp(), outcome = given.outcome
+    update hook_delivery set
+        read_at = clock_timestamp(), outcome = given.outcome,
+        body = case when octet_length(body) > %s then '' else body end
     from unnest(%s::bigint[], %s::text[]) as given (id, outcome) where hook_delivery.id = given.id
 """
 

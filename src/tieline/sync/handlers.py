@@ -97,7 +97,7 @@ class SourceWork:
     async def read_hooks(self, integration_id: str) -> None:
         """Read the webhooks that arrived, and ask for one fetch that does what all of them hint at."""
         total = last = await self._read_some_hooks(integration_id)
-        while last == hooks.READ_AT_ONCE:
+        while last:
             last = await self._read_some_hooks(integration_id)
             total += last
         if total >= MANY_HOOKS:
