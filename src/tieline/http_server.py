@@ -23,22 +23,30 @@ class Connection(HttpToolsProtocol):
     """A client's connection, on which each request must arrive whole within `request_seconds`.
 
     uvicorn waits for the rest of a request for ever, so a few clients that never send it would take up every file
-    descriptor of this process, those for the database and for git too. Beyond `most` connections it is turned away.
+    descriptor of this process, those for the database and for git too. Beyond `most` connections, the one whose
+    request has been `arriving` longest makes room.
     """
 
-    def __init__(self, *arguments: Any, request_seconds: float, most: int, **named: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        request_seconds: float,
+        most: int,
+        arriving: "dict[Connection, None]",
+        **named: Any,
+    ) -> None:
         super().__init__(*arguments, **named)
         self._request_seconds = request_seconds
         self._most = most
+        self._arriving = arriving
         self._deadline: asyncio.TimerHandle | None = None
         self._is_arriving = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._watch()
         if len(self.connections) > self._most:
-            transport.abort()
-        else:
-            self._watch()
+            next(iter(self._arriving)).give_up()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -59,16 +67,23 @@ class Connection(HttpToolsProtocol):
 
     def _watch(self) -> None:
         if self._is_arriving and self._deadline is None and not self.transport.is_closing():
-            self._deadline = self.loop.call_later(self._request_seconds, self.transport.abort)
+            self._deadline = self.loop.call_later(self._request_seconds, self.give_up)
+            self._arriving[self] = None
+
+    def give_up(self) -> None:
+        """Wait no longer for what this client has begun to send."""
+        self._stop_watching()
+        self.transport.abort()
 
     def _stop_watching(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+            del self._arriving[self]
 
 
 def most_connections() -> int:
-    """How many clients are served at once: half of the files that may be open are for other things."""
+    """How many connections clients have at once: half of the files that may be open are for other things."""
     return min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], MOST_FILES) // 2
 
 
@@ -84,7 +99,7 @@ class HTTPServer(uvicorn.Server):
     """uvicorn without its own view of signals: they stop the worker too, so they are handled here."""
 
     def __init__(self, app: ASGIApp, *, request_seconds: float = REQUEST_SECONDS, most: int | None = None) -> None:
-        connection = partial(Connection, request_seconds=request_seconds, most=most or most_connections())
+        connection = partial(Connection, request_seconds=request_seconds, most=most or most_connections(), arriving={})
         super().__init__(
             uvicorn.Config(
                 app,

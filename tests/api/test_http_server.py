@@ -3,11 +3,10 @@
 import asyncio
 import resource
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from starlette.types import Receive, Scope, Send
 
-from tests.api.conftest import eventually
 from tieline.api.plain import answer, read_capped
 from tieline.http_server import HTTPServer, allow_files, listen, until_started
 
@@ -59,17 +58,18 @@ async def test_a_connection_may_last_longer_than_a_request() -> None:
         assert [part in answered for part in (b"abcd", b"efgh", b"ijkl")] == [True] * 3
 
 
-async def test_more_clients_than_there_is_room_for_are_turned_away() -> None:
+async def test_where_there_is_no_room_who_has_been_slowest_makes_some() -> None:
     async with serving(request_seconds=30, most=3) as port:
-        writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(3)]
-        assert await send(port, CLOSING + b"abcd") == b""
-        writers.pop().close()
-
-        async def is_served() -> bool:
-            return b"abcd" in await send(port, CLOSING + b"abcd")
-
-        await eventually(is_served)
-        for writer in writers:
+        slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        for _, writer in slow:
+            writer.write(HEAD)
+        assert b"abcd" in await send(port, CLOSING + b"abcd")
+        with suppress(ConnectionResetError):
+            assert await asyncio.wait_for(slow[0][0].read(), 3) == b""
+        for reader, writer in slow[1:]:
+            writer.write(b"late")
+            assert b"200 OK" in await asyncio.wait_for(reader.readline(), 3)
+        for _, writer in slow:
             writer.close()
 
 
