@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 import tieline
 from tieline.api import activities, environments, errors, integrations, oauth, operations, projects, users
 from tieline.api.documents import Writer
+from tieline.api.flights import Flights
 from tieline.api.gate import Gate
 from tieline.api.head import Heads
 from tieline.api.hooks import HookDoor
@@ -36,6 +37,7 @@ def create_app(services: Services) -> FastAPI:
         shelves=Shelves(services, writer),
         inbox=Inbox(services.db),
         readers=Readers(),
+        flights=Flights(),
         metrics=Metrics(),
     )
     # A slash too many is a wrong path, not a reason to redirect: clients lose their token on the way.

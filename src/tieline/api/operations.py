@@ -41,6 +41,13 @@ class Alive:
 @router.get("/readyz", response_model=Health, responses=_NOT_READY)
 async def readyz(rooms: InRooms) -> Response:
     """Whether the server can do its work: database, migrations, workers, git."""
+    said, is_ready = await rooms.flights.share("readiness", lambda: _ask_all(rooms))
+    document = {"status": "ok" if is_ready else "not ready", "checks": said}
+    return JSONResponse(document, status_code=HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+async def _ask_all(rooms: Rooms) -> tuple[dict[str, str], bool]:
+    """What each check says, and whether all is well."""
     own: dict[str, Check] = {
         "database": lambda: _check_database(rooms),
         "workers": lambda: _check_workers(rooms),
@@ -48,10 +55,7 @@ async def readyz(rooms: InRooms) -> Response:
     checks = {**own, **rooms.services.checks}
     answers = await asyncio.gather(*(_ask(check) for check in checks.values()))
     asked = dict(zip(checks, answers, strict=True))
-    is_ready = all(well for well, _ in asked.values())
-    said = {name: sentence for name, (_, sentence) in asked.items()}
-    document = {"status": "ok" if is_ready else "not ready", "checks": said}
-    return JSONResponse(document, status_code=HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE)
+    return {name: sentence for name, (_, sentence) in asked.items()}, all(well for well, _ in asked.values())
 
 
 async def _ask(check: Check) -> tuple[bool, str]:
@@ -97,7 +101,7 @@ async def _check_workers(rooms: Rooms) -> str:
 async def metrics(rooms: InRooms) -> Response:
     """Figures in Prometheus' text format; those of the database are left out while it does not answer."""
     try:
-        counts = await _soon(_load_counts(rooms))
+        counts = await rooms.flights.share("figures", lambda: _soon(_load_counts(rooms)))
     except (TielineError, *TROUBLE) as error:
         log.warning("figures_missing", error=type(error).__name__)
         counts = None

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from tieline.api.documents import Writer
+from tieline.api.flights import Flights
 from tieline.api.gate import Gate
 from tieline.api.inbox import Inbox
 from tieline.api.metrics import Metrics
@@ -35,6 +36,7 @@ class Rooms:
     shelves: Shelves
     inbox: Inbox
     readers: Readers
+    flights: Flights
     metrics: Metrics
 
 
