@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -241,9 +242,23 @@ async def test_a_few_objects_that_stand_for_a_million_files_are_not_checked_out(
 
 
 def test_a_tree_that_is_larger_than_it_looks_is_not_checked_out() -> None:
-    check_size(b"      -\n      1\n" + b"1000000000\n" * 17)
-    with pytest.raises(GitFailed, match="larger than 16 GiB"):
-        check_size(b"1000000000\n" * 18)
+    check_size(b"      -\n      1\n" + b"1000000\n" * 17, room=17_000_001)
+    with pytest.raises(GitFailed, match="larger than 16 MiB"):
+        check_size(b"1000000\n" * 18, room=17_000_001)
+
+
+async def test_a_pack_that_is_larger_than_there_is_room_for_is_not_kept(host: Host, mirror: Mirror) -> None:
+    sha = host.repository.commit("main", "".join(f"{random.random()}" for _ in range(20_000)))
+    await mirror.heads()
+    fetching = Command(
+        ("fetch", "--quiet", host.server.url("site.git"), sha),
+        config={**host.remote().config("127.0.0.1"), "fetch.unpackLimit": "1"},
+        environment={"GIT_DIR": str(mirror.path)},
+        largest_file=10_000,
+    )
+    with pytest.raises(RemoteBroken, match="index-pack"):
+        await run(fetching)
+    assert not await mirror.has(sha)
 
 
 async def test_an_object_that_is_larger_than_it_looks_does_not_eat_all_memory(host: Host) -> None:

@@ -72,6 +72,7 @@ class Command:
     lock: int | None = None
     niceness: int = 0
     memory: int = LARGEST_MEMORY
+    largest_file: int = LARGEST_FILE
 
 
 async def run(command: Command) -> bytes:
@@ -157,7 +158,7 @@ def _restrain(pid: int, command: Command) -> None:
     """
     with suppress(ProcessLookupError):
         if hasattr(resource, "prlimit"):
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (command.largest_file, command.largest_file))
             resource.prlimit(pid, resource.RLIMIT_DATA, (command.memory, command.memory))
         if command.niceness:
             os.setpriority(os.PRIO_PGRP, pid, command.niceness)

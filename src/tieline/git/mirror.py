@@ -7,6 +7,7 @@ at any time from any process.
 
 import asyncio
 import re
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ from tieline.core.documents import Commit
 from tieline.core.errors import Conflict, GitFailed, NotFound, RemoteBroken, RemoteNotFound, Unavailable
 from tieline.core.http import HTTPClient
 from tieline.git.advertisement import RemoteRefs
-from tieline.git.command import MEGABYTE, Command, run, run_for_beginning, run_for_status
+from tieline.git.command import LARGEST_FILE, MEGABYTE, Command, run, run_for_beginning, run_for_status
 from tieline.git.failures import explain, is_vanished_object
 from tieline.git.history import LOG_FORMAT, MOST_BYTES_OF_LOG, parse_log
 from tieline.git.listing import fetch_refs
@@ -196,19 +197,17 @@ class Mirror:
         """Write a commit's tree, byte for byte, to a folder that is empty or not there yet.
 
         No hook, filter or LFS download runs; symbolic links stay links; submodules are empty folders. Raises
-        `GitFailed` for a tree beyond `MOST_FILES` or `MOST_BYTES`.
+        `GitFailed` for a tree beyond `MOST_FILES` or `MOST_BYTES`, or beyond half of the space that is left.
         """
         tree = f"{checked_sha(sha)}^{{tree}}"
         work_tree = _empty_folder(into)
-        await self._check_size(tree)
+        sizes = await self._read_beginning(_MOST_SIZES, "ls-tree", "-r", "--format=%(objectsize:padded)", tree)
+        check_size(sizes, room_at(into, MOST_BYTES))
         with tempfile.TemporaryDirectory(prefix="tieline-index-") as folder:
             places = {"GIT_INDEX_FILE": f"{folder}/index", "GIT_WORK_TREE": work_tree}
             config = {"core.bare": "false", "core.symlinks": "true", "index.version": "2"}
             arguments = ("read-tree", "--reset", "-u", "--no-recurse-submodules", tree)
             await self._run(Command(arguments, config=config, environment=places, seconds=FETCH_SECONDS))
-
-    async def _check_size(self, tree: str) -> None:
-        check_size(await self._read_beginning(_MOST_SIZES, "ls-tree", "-r", "--format=%(objectsize:padded)", tree))
 
     async def is_worn(self) -> bool:
         """Whether enough has gathered since the last `maintain` that git is slower for it."""
@@ -245,6 +244,7 @@ class Mirror:
             redactor=remote.redactor(),
             seconds=FETCH_SECONDS,
             lock=lock,
+            largest_file=room_at(self.path, LARGEST_FILE),
         )
         await self._run(command)
 
@@ -300,14 +300,19 @@ class Mirror:
         return replace(command, environment={"GIT_DIR": str(self.path), **command.environment})
 
 
-def check_size(sizes: bytes) -> None:
+def room_at(path: Path, most: int) -> int:
+    """How many bytes may be added there at once. Half of the space that is left is for the database and the others."""
+    return min(most, shutil.disk_usage(path).free // 2)
+
+
+def check_size(sizes: bytes, room: int) -> None:
     """Raises `GitFailed` when a tree with files of these sizes, one a line, is more than is ever checked out."""
     files = sizes.split()
     if len(sizes) >= _MOST_SIZES or len(files) > MOST_FILES:
         raise GitFailed(f"The commit has more than {MOST_FILES:,} files, so it is not checked out.")
-    if sum(int(each) for each in files if each.isdigit()) > MOST_BYTES:
+    if sum(int(each) for each in files if each.isdigit()) > room:
         raise GitFailed(
-            f"The commit's files are larger than {MOST_BYTES // 1024**3} GiB in all, so it is not checked out."
+            f"The commit's files are larger than {room // MEGABYTE:,} MiB in all, so it is not checked out."
         )
 
 
