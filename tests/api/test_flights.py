@@ -22,7 +22,8 @@ async def test_who_asks_meanwhile_gets_the_same_answer() -> None:
     asking.pop().cancel()
     gate.set()
     assert (await asyncio.gather(*asking), calls) == ([1] * 49, 1)
-    assert await asyncio.gather(flights.share("one", call), flights.share("other", call)) == [2, 3]
+    one, other = await asyncio.gather(flights.share("one", call), flights.share("other", call))
+    assert (one, other) == (2, 3)
 
 
 async def test_an_error_is_everybodys_and_not_for_ever() -> None:
