@@ -5,7 +5,6 @@ Configuration travels in `GIT_CONFIG_*` variables and never in argv, which every
 
 import asyncio
 import os
-import resource
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Mapping
@@ -20,6 +19,8 @@ from tieline.git.failures import explain
 MEGABYTE: Final = 1024 * 1024
 LARGEST_FILE: Final = 16 * 1024 * MEGABYTE
 LARGEST_MEMORY: Final = 4 * 1024 * MEGABYTE
+NOT_FOUND: Final = 127
+"""The status with which the shell ends where there is no git."""
 _ERROR_BYTES: Final = 64 * 1024
 _GRACE_SECONDS: Final = 2.0
 _PASSED_ON: Final = ("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
@@ -122,8 +123,7 @@ def _too_slow(command: Command) -> GitFailed:
 async def _started(command: Command) -> AsyncIterator[Process]:
     """A running git in its own process group, none of which is left when the block is."""
     process = await asyncio.create_subprocess_exec(
-        "git",
-        *command.arguments,
+        *restrained(command),
         stdin=PIPE if command.stdin else DEVNULL,
         stdout=PIPE,
         stderr=PIPE,
@@ -133,7 +133,7 @@ async def _started(command: Command) -> AsyncIterator[Process]:
         pass_fds=() if command.lock is None else (command.lock,),
     )
     try:
-        _restrain(process.pid, command)
+        _lower_priority(process.pid, command.niceness)
         yield process
     except BaseException:
         # git may be gone already while its git-remote-http still runs, so the group is ended in any case.
@@ -151,17 +151,21 @@ def environment_of(command: Command) -> dict[str, str]:
     return {"PATH": os.defpath, **kept, **_ENVIRONMENT, **variables, **command.environment}
 
 
-def _restrain(pid: int, command: Command) -> None:
-    """Bound the size of a file it writes, its memory and its priority. It may have ended already.
+def restrained(command: Command) -> tuple[str, ...]:
+    """Its argv, begun by a shell that bounds the size of a file it writes and its memory, and becomes git.
 
-    A pack may be endless, and an object small only as long as it is packed.
+    A pack may be endless, and an object small only as long as it is packed. Limits set from outside, once git
+    runs, come too late for what it allocates at once. Where the machine's own limits are lower, those stay.
     """
+    limits = f"ulimit -f {command.largest_file // 512}; ulimit -d {command.memory // 1024}"
+    return ("/bin/sh", "-c", f'{{ {limits}; }} 2>/dev/null; exec git "$@"', "git", *command.arguments)
+
+
+def _lower_priority(pid: int, niceness: int) -> None:
+    # It may have ended already.
     with suppress(ProcessLookupError):
-        if hasattr(resource, "prlimit"):
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (command.largest_file, command.largest_file))
-            resource.prlimit(pid, resource.RLIMIT_DATA, (command.memory, command.memory))
-        if command.niceness:
-            os.setpriority(os.PRIO_PGRP, pid, command.niceness)
+        if niceness:
+            os.setpriority(os.PRIO_PGRP, pid, niceness)
 
 
 async def _converse(process: Process, command: Command) -> tuple[bytes, bytes]:

@@ -4,17 +4,16 @@ import re
 from typing import Final
 
 from tieline.core.errors import Unavailable
-from tieline.git.command import Command, run
+from tieline.git.command import NOT_FOUND, Command, run_for_status
 
 OLDEST: Final = (2, 39)
 
 
 async def git_version() -> str:
     """The version, e.g. `2.39.5`. Raises `Unavailable` when git is missing or older than 2.39."""
-    try:
-        output = await run(Command(("version",), seconds=10))
-    except FileNotFoundError as error:
-        raise Unavailable("git is not installed; Tieline needs git 2.39 or later.") from error
+    status, output, _ = await run_for_status(Command(("version",), seconds=10))
+    if status == NOT_FOUND:
+        raise Unavailable("git is not installed; Tieline needs git 2.39 or later.")
     return check_version(output.decode(errors="replace"))
 
 
