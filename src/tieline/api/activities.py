@@ -11,9 +11,10 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from tieline.api.documented import documented
 from tieline.api.environments import load_environment
 from tieline.api.gate import Access, Admin, Viewer, authorization_of, known_id
-from tieline.api.outputs import Accepted, ActivityDocument
+from tieline.api.outputs import ActivityDocument
 from tieline.api.responses import accepted, tagged
 from tieline.api.rooms import InRooms, Rooms
 from tieline.core.documents import Activity, ActivityResult, ActivityState
@@ -228,24 +229,22 @@ def _add_side(path: str, name: str, look: Callable[..., Awaitable[Side]]) -> Non
     """Add the four routes of one side."""
     one = path + "/activities/{activity_id}"
 
-    @router.get(
-        path + "/activities",
-        name=f"list_{name}_activities",
-        response_model=list[ActivityDocument],
-        openapi_extra=_FILTERS,
-    )
+    @router.get(path + "/activities", name=f"list_{name}_activities", openapi_extra=_FILTERS)
+    @documented(answer=list[ActivityDocument])
     async def list_activities(request: Request, rooms: InRooms, side: Annotated[Side, Depends(look)]) -> Response:
         """The newest activities first."""
         return await _list(request, rooms, side)
 
-    @router.get(one, name=f"get_{name}_activity", response_model=ActivityDocument)
+    @router.get(one, name=f"get_{name}_activity")
+    @documented(answer=ActivityDocument)
     async def get_activity(
         request: Request, rooms: InRooms, side: Annotated[Side, Depends(look)], activity_id: str
     ) -> Response:
         """One activity."""
         return await _get(request, rooms, side, activity_id)
 
-    @router.post(one + "/cancel", name=f"cancel_{name}_activity", response_model=Accepted[ActivityDocument])
+    @router.post(one + "/cancel", name=f"cancel_{name}_activity")
+    @documented(accepted=ActivityDocument)
     async def cancel_activity(
         rooms: InRooms, _admin: Admin, side: Annotated[Side, Depends(look)], activity_id: str
     ) -> Response:

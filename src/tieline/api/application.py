@@ -20,7 +20,7 @@ from tieline.api.openapi import describe
 from tieline.api.readers import Readers
 from tieline.api.reads import IntegrationReads
 from tieline.api.responses import JSONResponse
-from tieline.api.rooms import ERRORS, Rooms
+from tieline.api.rooms import Rooms
 from tieline.api.services import Services
 from tieline.api.shelf import Shelves
 
@@ -81,7 +81,7 @@ def _include(app: FastAPI) -> None:
     rooms = (projects, integrations, environments, activities, users)
     for prefix in PREFIXES:
         for room in rooms:
-            app.include_router(room.router, prefix=prefix, responses=ERRORS, include_in_schema=not prefix)
+            app.include_router(room.router, prefix=prefix, include_in_schema=not prefix)
     for router in (oauth.router, operations.router):
         app.include_router(router)
 

@@ -8,12 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tieline.api.bodies import Body, parse
+from tieline.api.documented import documented
 from tieline.api.documents import environment_operations, is_deletable
 from tieline.api.gate import Access, Admin, Viewer, known_id
 from tieline.api.inputs import EnvironmentActivate, EnvironmentPatch, EnvironmentSynchronize
-from tieline.api.outputs import Accepted, EnvironmentDocument, EnvironmentSettings
+from tieline.api.outputs import EnvironmentDocument, EnvironmentSettings
 from tieline.api.responses import accepted, tagged
-from tieline.api.rooms import CONFLICT, InRooms, Rooms, body_of
+from tieline.api.rooms import InRooms, Rooms
 from tieline.core import kinds
 from tieline.core.documents import JSON, Activity, Actor, Environment, NewActivity, Project, is_below
 from tieline.core.errors import Conflict, Invalid, NotFound
@@ -38,7 +39,8 @@ async def load_environment(conn: Connection, project_id: str, id: str, *, lock: 
     return found
 
 
-@router.get(_LISTED, response_model=list[EnvironmentDocument])
+@router.get(_LISTED)
+@documented(answer=list[EnvironmentDocument])
 async def list_environments(request: Request, access: Viewer, rooms: InRooms) -> Response:
     """Every environment of the project."""
     async with rooms.services.db.connection() as conn:
@@ -49,7 +51,8 @@ async def list_environments(request: Request, access: Viewer, rooms: InRooms) ->
     return tagged(request, [write(each, project, last.get(each.id), is_admin=access.is_admin) for each in found])
 
 
-@router.get(_ONE, response_model=EnvironmentDocument)
+@router.get(_ONE)
+@documented(answer=EnvironmentDocument)
 async def get_environment(request: Request, access: Viewer, rooms: InRooms, environment_id: str) -> Response:
     """One environment."""
     async with rooms.services.db.connection() as conn:
@@ -70,7 +73,8 @@ async def _last_deployments(conn: Connection, found: list[Environment]) -> dict[
     return await activities.last_deployments(conn, found[0].project_id, active) if active else {}
 
 
-@router.get(_ONE + "/settings", response_model=EnvironmentSettings)
+@router.get(_ONE + "/settings")
+@documented(answer=EnvironmentSettings)
 async def get_environment_settings(request: Request, access: Viewer, rooms: InRooms, environment_id: str) -> Response:
     """The environment's settings."""
     async with rooms.services.db.connection() as conn:
@@ -78,7 +82,8 @@ async def get_environment_settings(request: Request, access: Viewer, rooms: InRo
     return tagged(request, rooms.writer.environment_settings(access.project_id, found.id))
 
 
-@router.patch(_ONE, response_model=Accepted[EnvironmentDocument], openapi_extra=body_of(EnvironmentPatch))
+@router.patch(_ONE)
+@documented(accepted=EnvironmentDocument, body=EnvironmentPatch)
 async def patch_environment(access: Admin, rooms: InRooms, environment_id: str, body: Body) -> Response:
     """Change an environment; only the fields that are sent."""
     given = parse(EnvironmentPatch, body)
@@ -134,12 +139,8 @@ def _parent_refusal(present: Environment, parent: str | None, others: dict[str, 
     return {}
 
 
-@router.post(
-    _ONE + "/activate",
-    response_model=Accepted[EnvironmentDocument],
-    responses=CONFLICT,
-    openapi_extra=body_of(EnvironmentActivate, required=False),
-)
+@router.post(_ONE + "/activate")
+@documented(accepted=EnvironmentDocument, errors=(409,), body=EnvironmentActivate, required=False)
 async def activate(access: Admin, rooms: InRooms, environment_id: str, body: Body) -> Response:
     """Build and deploy an inactive environment; for the pull request of a fork, this approves its head commit."""
     given = parse(EnvironmentActivate, body)
@@ -155,36 +156,36 @@ async def activate(access: Admin, rooms: InRooms, environment_id: str, body: Bod
     return await _operate(access, rooms, environment_id, "activate", kinds.activate, prepare)
 
 
-@router.post(_ONE + "/deactivate", response_model=Accepted[EnvironmentDocument], responses=CONFLICT)
+@router.post(_ONE + "/deactivate")
+@documented(accepted=EnvironmentDocument, errors=(409,))
 async def deactivate(access: Admin, rooms: InRooms, environment_id: str) -> Response:
     """Take down what runs; the code stays."""
     return await _operate(access, rooms, environment_id, "deactivate", kinds.deactivate)
 
 
-@router.post(_ONE + "/pause", response_model=Accepted[EnvironmentDocument], responses=CONFLICT)
+@router.post(_ONE + "/pause")
+@documented(accepted=EnvironmentDocument, errors=(409,))
 async def pause(access: Admin, rooms: InRooms, environment_id: str) -> Response:
     """Stop what runs; its data stays."""
     return await _operate(access, rooms, environment_id, "pause", kinds.pause)
 
 
-@router.post(_ONE + "/resume", response_model=Accepted[EnvironmentDocument], responses=CONFLICT)
+@router.post(_ONE + "/resume")
+@documented(accepted=EnvironmentDocument, errors=(409,))
 async def resume(access: Admin, rooms: InRooms, environment_id: str) -> Response:
     """Build and deploy a paused environment again."""
     return await _operate(access, rooms, environment_id, "resume", kinds.resume)
 
 
-@router.post(_ONE + "/redeploy", response_model=Accepted[EnvironmentDocument], responses=CONFLICT)
+@router.post(_ONE + "/redeploy")
+@documented(accepted=EnvironmentDocument, errors=(409,))
 async def redeploy(access: Admin, rooms: InRooms, environment_id: str) -> Response:
     """Deploy again what is deployed."""
     return await _operate(access, rooms, environment_id, "redeploy", kinds.redeploy)
 
 
-@router.post(
-    _ONE + "/synchronize",
-    response_model=Accepted[EnvironmentDocument],
-    responses=CONFLICT,
-    openapi_extra=body_of(EnvironmentSynchronize),
-)
+@router.post(_ONE + "/synchronize")
+@documented(accepted=EnvironmentDocument, errors=(409,), body=EnvironmentSynchronize)
 async def synchronize(access: Admin, rooms: InRooms, environment_id: str, body: Body) -> Response:
     """Copy the parent's data into the environment."""
     given = parse(EnvironmentSynchronize, body)
@@ -196,7 +197,8 @@ async def synchronize(access: Admin, rooms: InRooms, environment_id: str, body: 
     return await _operate(access, rooms, environment_id, "synchronize", kinds.synchronize)
 
 
-@router.delete(_ONE, response_model=Accepted[EnvironmentDocument])
+@router.delete(_ONE)
+@documented(accepted=EnvironmentDocument)
 async def delete_environment(access: Admin, rooms: InRooms, environment_id: str) -> Response:
     """Remove an inactive environment. A branch that is still there comes back with the next reconcile."""
     async with rooms.services.db.transaction() as conn:

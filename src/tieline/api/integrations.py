@@ -12,12 +12,13 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from tieline.api.bodies import Body, parse
+from tieline.api.documented import documented
 from tieline.api.gate import Access, Admin, known_id
 from tieline.api.inputs import IntegrationSync
-from tieline.api.outputs import Accepted, Plain, Removed
 from tieline.api.outputs import Integration as IntegrationDocument
+from tieline.api.outputs import Plain, Removed
 from tieline.api.responses import JSONResponse, accepted
-from tieline.api.rooms import InRooms, Rooms, body_of
+from tieline.api.rooms import InRooms, Rooms
 from tieline.api.shelf import HOOK_SECRET
 from tieline.core import kinds
 from tieline.core.documents import JSON, Activity, Integration, Project
@@ -50,7 +51,8 @@ _FORGOTTEN: Final = {
 }
 
 
-@router.post(LISTED, status_code=201, response_model=Accepted[IntegrationDocument])
+@router.post(LISTED, status_code=201)
+@documented(accepted=IntegrationDocument)
 async def create_integration(access: Admin, rooms: InRooms, body: Body) -> Response:
     """Create an integration. A Git source answers with the activities of its first synchronisation, pending."""
     kind = type_of(rooms.services.registry, body)
@@ -163,7 +165,8 @@ class Change:
         return self.kind.hook_registrar is not None and (self.moves or changed or bool(self.secrets))
 
 
-@router.patch(ONE, response_model=Accepted[IntegrationDocument])
+@router.patch(ONE)
+@documented(accepted=IntegrationDocument)
 async def patch_integration(access: Admin, rooms: InRooms, integration_id: str, body: Body) -> Response:
     """Change an integration; only the fields that are sent. A Git source synchronises when something did change."""
     box = rooms.services.box
@@ -232,7 +235,8 @@ async def _load(
     return await integrations.get(conn, rooms.services.box, access.project_id, wanted, lock=lock)
 
 
-@router.delete(ONE, response_model=Removed)
+@router.delete(ONE)
+@documented(answer=Removed)
 async def delete_integration(access: Admin, rooms: InRooms, integration_id: str) -> Response:
     """Remove an integration: hidden at once, its hook at the host removed after that. Environments stay."""
     async with rooms.services.db.transaction() as conn:
@@ -243,7 +247,8 @@ async def delete_integration(access: Admin, rooms: InRooms, integration_id: str)
     return accepted()
 
 
-@router.post(ONE + "/validate", response_model=Plain)
+@router.post(ONE + "/validate")
+@documented(answer=Plain)
 async def validate_integration(access: Admin, rooms: InRooms, integration_id: str) -> Response:
     """Ask the outside service whether the integration can work; 400 says what is missing and how to get it."""
     async with rooms.services.db.connection() as conn:
@@ -267,9 +272,8 @@ async def _ask_outside(rooms: Rooms, integration: Integration) -> dict[str, str]
         return {"": str(error)}
 
 
-@router.post(
-    ONE + "/sync", response_model=Accepted[IntegrationDocument], openapi_extra=body_of(IntegrationSync, required=False)
-)
+@router.post(ONE + "/sync")
+@documented(accepted=IntegrationDocument, body=IntegrationSync, required=False)
 async def sync_integration(access: Admin, rooms: InRooms, integration_id: str, body: Body) -> Response:
     """Read the Git host now. `confirm_prune` also does the removals that were held back."""
     given = parse(IntegrationSync, body)

@@ -1,7 +1,7 @@
 """`POST /oauth2/token`: an API token for a short-lived access token, in all the shapes that clients use."""
 
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter
@@ -9,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tieline.api.bodies import parse_object, read_bytes
+from tieline.api.documented import documented
 from tieline.api.inputs import TokenRequest
 from tieline.api.outputs import AccessToken as AccessTokenDocument
 from tieline.api.outputs import OAuthError
 from tieline.api.responses import JSONResponse
-from tieline.api.rooms import InRooms, Rooms, body_of
+from tieline.api.rooms import InRooms, Rooms
 from tieline.api.tokens import LIFETIME, AccessToken
 from tieline.core.errors import Invalid
 from tieline.core.secret import Secret
@@ -24,16 +25,11 @@ router = APIRouter(tags=["Authentication"])
 _GRANT: Final = "api_token"
 _MOST_FIELDS: Final = 20
 _MOST_BYTES: Final = 64 * 1024
-_REFUSED: Final[dict[int | str, dict[str, Any]]] = {400: {"model": OAuthError, "description": "Bad Request"}}
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
-@router.post(
-    "/oauth2/token",
-    response_model=AccessTokenDocument,
-    responses=_REFUSED,
-    openapi_extra=body_of(TokenRequest, form=True),
-)
+@router.post("/oauth2/token")
+@documented(answer=AccessTokenDocument, others={400: OAuthError}, body=TokenRequest, form=True)
 async def exchange(request: Request, rooms: InRooms) -> Response:
     """Exchange an API token. The client's own id, in the form or by Basic authentication, is not looked at."""
     try:

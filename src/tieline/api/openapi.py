@@ -1,13 +1,15 @@
 """The OpenAPI document: FastAPI's, with what its generator cannot see, and the integration types as declared."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 
-from tieline.api.outputs import Plain
-from tieline.api.rooms import REFERENCE
+from tieline.api.documented import MEDIA_TYPE, REFERENCE, Documentation, add_schema, documentation_of
+from tieline.api.outputs import Error, Health, Link, Plain
 from tieline.core.documents import JSON
 from tieline.integrations.base import Registry
 from tieline.integrations.models import model_to_create, model_to_patch, model_to_read
@@ -16,8 +18,9 @@ _LISTED: Final = "/projects/{project_id}/integrations"
 _ONE: Final = _LISTED + "/{integration_id}"
 _TAG: Final = ["Third-Party Integrations"]
 _OPEN: Final = ("/oauth2/token", "/healthz", "/readyz", "/metrics", _ONE + "/hook")
-_ERRORS: Final = {"401": "Unauthorized", "403": "Forbidden", "404": "Not Found"}
-_OUT_OF_ORDER: Final = {"503": "Service Unavailable"}
+_ERRORS: Final = (400, 401, 403, 404)
+_TOO_LARGE: Final = 413
+_OUT_OF_ORDER: Final = 503
 # The framework describes its own errors, which nobody gets here.
 _FRAMEWORKS: Final = ("HTTPValidationError", "ValidationError")
 _BEARER: Final = {"type": "http", "scheme": "bearer", "description": "An access token, or an API token itself."}
@@ -35,16 +38,38 @@ def describe(app: FastAPI, registry: Registry) -> JSON:
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     components["securitySchemes"] = {"bearer": _BEARER}
+    for model in (Error, Health, Link, Plain):
+        add_schema(schemas, model)
+    _add_routes(app, document["paths"], schemas)
+    # After the routes, which name a plain `Integration` that the union of the types stands in for.
     _add_types(schemas, registry)
-    _add_schema(schemas, Plain)
     _add_hot_paths(document["paths"])
-    _hoist(document["paths"], schemas)
     _secure(document["paths"])
     for path, method, operation in _operations(document["paths"]):
-        operation["responses"] |= _more_answers(path, method, operation)
+        operation["responses"] = _more_answers(path, method, operation) | operation["responses"]
     for name in _FRAMEWORKS:
         schemas.pop(name, None)
     return document
+
+
+def _add_routes(app: FastAPI, paths: JSON, schemas: JSON) -> None:
+    """What the routes say of themselves."""
+    for route in iter_route_contexts(app.routes):
+        for method, operation in paths.get(route.path_format or "", {}).items():
+            if route.endpoint is not None and method.upper() in (route.methods or ()):
+                _add_route(operation, documentation_of(route.endpoint), str(route.status_code or 200), schemas)
+
+
+def _add_route(operation: JSON, said: Documentation, status: str, schemas: JSON) -> None:
+    schema = said.answer_schema(schemas)
+    if schema is not None:
+        operation["responses"][status] = _content(HTTPStatus(int(status)).phrase, schema)
+    operation["responses"] |= _errors(said.errors)
+    for other, model in said.others.items():
+        operation["responses"][str(other)] = _content(HTTPStatus(other).phrase, add_schema(schemas, model))
+    body = said.request_body(schemas)
+    if body is not None:
+        operation["requestBody"] = body
 
 
 def _add_types(schemas: JSON, registry: Registry) -> None:
@@ -115,17 +140,16 @@ def _hook_operation() -> JSON:
         "operationId": "receive_hook",
         "parameters": _path_parameters("project_id", "integration_id"),
         "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}},
-        "responses": _answers({"$ref": REFERENCE.format(model=Plain.__name__)}),
+        "responses": _answers({"$ref": REFERENCE.format(model=Plain.__name__)}) | _errors((400, 401, 404)),
     }
 
 
 def _health_operation() -> JSON:
-    health = {"application/json": {"schema": {"$ref": REFERENCE.format(model="Health")}}}
     return {
         "tags": ["Operations"],
         "summary": "Whether the process is alive",
         "operationId": "healthz",
-        "responses": {"200": {"description": "OK", "content": health}},
+        "responses": _answers({"$ref": REFERENCE.format(model=Health.__name__)}),
     }
 
 
@@ -134,38 +158,33 @@ def _path_parameters(*names: str) -> list[JSON]:
 
 
 def _answers(schema: Any) -> JSON:
-    return {"200": {"description": "OK", "content": {"application/json": {"schema": schema}}}, **_errors(_ERRORS)}
+    return {"200": _content("OK", schema)}
 
 
-def _errors(meanings: Mapping[str, str]) -> JSON:
-    error = {"application/json": {"schema": {"$ref": REFERENCE.format(model="Error")}}}
-    return {status: {"description": meaning, "content": error} for status, meaning in meanings.items()}
+def _errors(statuses: Iterable[int]) -> JSON:
+    error = {"$ref": REFERENCE.format(model=Error.__name__)}
+    return {str(status): _content(HTTPStatus(status).phrase, error) for status in statuses}
+
+
+def _content(description: str, schema: Any) -> JSON:
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
 
 
 def _more_answers(path: str, method: str, operation: JSON) -> JSON:
     """What a route answers because of how it works, whatever it is about."""
-    answers: JSON = {}
+    answers = _errors(() if path in _OPEN else _ERRORS)
     content = operation["responses"].get("200", {}).get("content", {})
-    if method == "get" and "application/json" in content and path not in _OPEN:
+    if method == "get" and MEDIA_TYPE in content and path not in _OPEN:
         answers["304"] = {"description": "The entity tag in If-None-Match is still the right one."}
     if "requestBody" in operation:
-        answers |= _errors({"413": "Request Entity Too Large"})
+        answers |= _errors([_TOO_LARGE])
     if path not in ("/healthz", "/readyz"):
-        answers |= _errors(_OUT_OF_ORDER)
+        answers |= _errors([_OUT_OF_ORDER])
     return answers
 
 
 def _body(model: str) -> JSON:
-    return {"required": True, "content": {"application/json": {"schema": {"$ref": REFERENCE.format(model=model)}}}}
-
-
-def _hoist(paths: JSON, schemas: JSON) -> None:
-    """Move the definitions that came with a body to where its references look for them."""
-    for _, _, operation in _operations(paths):
-        for content in operation.get("requestBody", {}).get("content", {}).values():
-            schema = content["schema"]
-            schemas.update(schema.pop("$defs", {}))
-            schemas.update(schema.get("items", {}).pop("$defs", {}))
+    return {"required": True, "content": {MEDIA_TYPE: {"schema": {"$ref": REFERENCE.format(model=model)}}}}
 
 
 def _secure(paths: JSON) -> None:

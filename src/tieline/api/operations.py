@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Awaitable
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 from fastapi import APIRouter
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from tieline.api.documented import documented
 from tieline.api.metrics import CONTENT_TYPE
 from tieline.api.outputs import Health
 from tieline.api.plain import answer
@@ -26,10 +27,6 @@ T = TypeVar("T")
 
 PATIENCE: Final = 2
 
-_NOT_READY: Final[dict[int | str, dict[str, Any]]] = {
-    503: {"model": Health, "description": "Not ready; `checks` says why."}
-}
-
 
 class Alive:
     """The ASGI application behind `GET /healthz`: constant bytes, so a busy process is not taken for a dead one."""
@@ -38,7 +35,8 @@ class Alive:
         await answer(send, b'{"status":"ok"}')
 
 
-@router.get("/readyz", response_model=Health, responses=_NOT_READY)
+@router.get("/readyz")
+@documented(answer=Health, others={503: Health})
 async def readyz(rooms: InRooms) -> Response:
     """Whether the server can do its work: database, migrations, workers, git."""
     said, is_ready = await rooms.flights.share("readiness", lambda: _ask_all(rooms))

@@ -9,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tieline.api.bodies import Body, parse
+from tieline.api.documented import documented
 from tieline.api.gate import Admin, AnyCaller, Viewer
 from tieline.api.inputs import ProjectCreate, ProjectPatch
-from tieline.api.outputs import Accepted, Capabilities, ProjectDocument, ProjectSettings
+from tieline.api.outputs import Capabilities, ProjectDocument, ProjectSettings
 from tieline.api.responses import accepted, tagged
-from tieline.api.rooms import InRooms, body_of
+from tieline.api.rooms import InRooms
 from tieline.core import kinds
 from tieline.core.documents import JSON, Project
 from tieline.core.errors import Invalid
@@ -28,7 +29,8 @@ _ONE: Final = "/projects/{project_id}"
 _NOT_OFFERED: Final = {"enabled": False}
 
 
-@router.get("/projects", response_model=list[ProjectDocument])
+@router.get("/projects")
+@documented(answer=list[ProjectDocument])
 async def list_projects(request: Request, caller: AnyCaller, rooms: InRooms) -> Response:
     """The projects that the caller may see."""
     async with rooms.services.db.connection() as conn:
@@ -39,9 +41,8 @@ async def list_projects(request: Request, caller: AnyCaller, rooms: InRooms) -> 
     return tagged(request, documents)
 
 
-@router.post(
-    "/projects", status_code=201, response_model=Accepted[ProjectDocument], openapi_extra=body_of(ProjectCreate)
-)
+@router.post("/projects", status_code=201)
+@documented(accepted=ProjectDocument, body=ProjectCreate)
 async def create_project(caller: AnyCaller, rooms: InRooms, body: Body) -> Response:
     """Create a project; the caller becomes its admin."""
     given = parse(ProjectCreate, body)
@@ -56,7 +57,8 @@ async def create_project(caller: AnyCaller, rooms: InRooms, body: Body) -> Respo
     return accepted(rooms.writer.project(project, is_admin=True), status=HTTPStatus.CREATED)
 
 
-@router.get(_ONE, response_model=ProjectDocument)
+@router.get(_ONE)
+@documented(answer=ProjectDocument)
 async def get_project(request: Request, access: Viewer, rooms: InRooms) -> Response:
     """One project."""
     async with rooms.services.db.connection() as conn:
@@ -64,7 +66,8 @@ async def get_project(request: Request, access: Viewer, rooms: InRooms) -> Respo
     return tagged(request, rooms.writer.project(project, is_admin=access.is_admin))
 
 
-@router.patch(_ONE, response_model=Accepted[ProjectDocument], openapi_extra=body_of(ProjectPatch))
+@router.patch(_ONE)
+@documented(accepted=ProjectDocument, body=ProjectPatch)
 async def patch_project(access: Admin, rooms: InRooms, body: Body) -> Response:
     """Change a project; only the fields that are sent."""
     given = parse(ProjectPatch, body).model_dump(exclude_none=True)
@@ -91,13 +94,15 @@ async def _make_default(conn: Connection, project_id: str, branch: str) -> None:
         raise Invalid({"default_branch": f"There is no branch {branch!r} in this project."})
 
 
-@router.get(_ONE + "/settings", response_model=ProjectSettings)
+@router.get(_ONE + "/settings")
+@documented(answer=ProjectSettings)
 async def get_project_settings(request: Request, access: Viewer, rooms: InRooms) -> Response:
     """How the project works."""
     return tagged(request, rooms.writer.project_settings(access.project_id))
 
 
-@router.get(_ONE + "/capabilities", response_model=Capabilities)
+@router.get(_ONE + "/capabilities")
+@documented(answer=Capabilities)
 async def get_capabilities(request: Request, _access: Viewer, rooms: InRooms) -> Response:
     """What this server offers to a project: its integration types above all."""
     return tagged(request, render_capabilities(rooms.services.registry))

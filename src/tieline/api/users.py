@@ -9,12 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tieline.api.bodies import Body, ListBody, parse
+from tieline.api.documented import documented
 from tieline.api.documents import render_api_token, render_grant, render_user
 from tieline.api.gate import Admin, AnyCaller, Caller, Operator, Viewer, known_id
 from tieline.api.inputs import AccessGrant, AccessPatch, APITokenCreate, UserCreate
 from tieline.api.outputs import APITokenCreated, APITokenDocument, Plain, User, UserAccess, UserAccessList
 from tieline.api.responses import JSONResponse, tagged
-from tieline.api.rooms import CONFLICT, InRooms, body_of
+from tieline.api.rooms import InRooms
 from tieline.core.documents import Account, APIToken
 from tieline.core.errors import Conflict, Invalid, NotFound
 from tieline.core.ids import new_id
@@ -39,7 +40,8 @@ def _self_or_operator(caller: Caller, user_id: str) -> str:
     return wanted
 
 
-@router.get("/users", response_model=list[User], tags=["Users"])
+@router.get("/users", tags=["Users"])
+@documented(answer=list[User])
 async def list_users(request: Request, _operator: Operator, rooms: InRooms) -> Response:
     """Every user of the server; for operators."""
     async with rooms.services.db.connection() as conn:
@@ -47,7 +49,8 @@ async def list_users(request: Request, _operator: Operator, rooms: InRooms) -> R
     return tagged(request, [render_user(each) for each in found])
 
 
-@router.post("/users", status_code=201, response_model=User, openapi_extra=body_of(UserCreate), tags=["Users"])
+@router.post("/users", status_code=201, tags=["Users"])
+@documented(answer=User, body=UserCreate)
 async def create_user(_operator: Operator, rooms: InRooms, body: Body) -> Response:
     """Create a user, who then needs an API token and access to projects; for operators."""
     given = parse(UserCreate, body)
@@ -57,7 +60,8 @@ async def create_user(_operator: Operator, rooms: InRooms, body: Body) -> Respon
     return JSONResponse(render_user(account), status_code=HTTPStatus.CREATED)
 
 
-@router.get("/users/{user_id}", response_model=User, tags=["Users"])
+@router.get("/users/{user_id}", tags=["Users"])
+@documented(answer=User)
 async def get_user(request: Request, caller: AnyCaller, rooms: InRooms, user_id: str) -> Response:
     """One user; `me` is the caller."""
     async with rooms.services.db.connection() as conn:
@@ -65,7 +69,8 @@ async def get_user(request: Request, caller: AnyCaller, rooms: InRooms, user_id:
     return tagged(request, render_user(account))
 
 
-@router.get("/users/{user_id}/api-tokens", response_model=list[APITokenDocument], tags=["API Tokens"])
+@router.get("/users/{user_id}/api-tokens", tags=["API Tokens"])
+@documented(answer=list[APITokenDocument])
 async def list_api_tokens(request: Request, caller: AnyCaller, rooms: InRooms, user_id: str) -> Response:
     """A user's API tokens, without their values."""
     async with rooms.services.db.connection() as conn:
@@ -74,13 +79,8 @@ async def list_api_tokens(request: Request, caller: AnyCaller, rooms: InRooms, u
     return tagged(request, [render_api_token(each) for each in found])
 
 
-@router.post(
-    "/users/{user_id}/api-tokens",
-    status_code=201,
-    response_model=APITokenCreated,
-    openapi_extra=body_of(APITokenCreate),
-    tags=["API Tokens"],
-)
+@router.post("/users/{user_id}/api-tokens", status_code=201, tags=["API Tokens"])
+@documented(answer=APITokenCreated, body=APITokenCreate)
 async def create_api_token(caller: AnyCaller, rooms: InRooms, user_id: str, body: Body) -> Response:
     """Create an API token; its value is shown in this answer and never again."""
     given = parse(APITokenCreate, body)
@@ -96,7 +96,8 @@ async def create_api_token(caller: AnyCaller, rooms: InRooms, user_id: str, body
     return JSONResponse(document, status_code=HTTPStatus.CREATED, headers={"Cache-Control": "no-store"})
 
 
-@router.get("/users/{user_id}/api-tokens/{token_id}", response_model=APITokenDocument, tags=["API Tokens"])
+@router.get("/users/{user_id}/api-tokens/{token_id}", tags=["API Tokens"])
+@documented(answer=APITokenDocument)
 async def get_api_token(request: Request, caller: AnyCaller, rooms: InRooms, user_id: str, token_id: str) -> Response:
     """One API token, without its value."""
     owner = _self_or_operator(caller, user_id)
@@ -105,7 +106,8 @@ async def get_api_token(request: Request, caller: AnyCaller, rooms: InRooms, use
     return tagged(request, render_api_token(token))
 
 
-@router.delete("/users/{user_id}/api-tokens/{token_id}", response_model=Plain, tags=["API Tokens"])
+@router.delete("/users/{user_id}/api-tokens/{token_id}", tags=["API Tokens"])
+@documented(answer=Plain)
 async def delete_api_token(caller: AnyCaller, rooms: InRooms, user_id: str, token_id: str) -> Response:
     """Revoke an API token, and with it every access token that was made from it."""
     owner = _self_or_operator(caller, user_id)
@@ -115,7 +117,8 @@ async def delete_api_token(caller: AnyCaller, rooms: InRooms, user_id: str, toke
     return JSONResponse(_OK)
 
 
-@router.get(_ACCESS, response_model=UserAccessList, tags=["User Access"])
+@router.get(_ACCESS, tags=["User Access"])
+@documented(answer=UserAccessList)
 async def list_user_access(request: Request, access: Admin, rooms: InRooms) -> Response:
     """Who may see the project."""
     async with rooms.services.db.connection() as conn:
@@ -124,13 +127,8 @@ async def list_user_access(request: Request, access: Admin, rooms: InRooms) -> R
     return tagged(request, {"items": [render_grant(each) for each in found], "_links": links})
 
 
-@router.post(
-    _ACCESS,
-    response_model=Plain,
-    responses=CONFLICT,
-    openapi_extra=body_of(AccessGrant, many=True),
-    tags=["User Access"],
-)
+@router.post(_ACCESS, tags=["User Access"])
+@documented(answer=Plain, errors=(409,), body=AccessGrant, many=True)
 async def grant_user_access(access: Admin, rooms: InRooms, body: ListBody) -> Response:
     """Give users access to the project; all of them, or none when one cannot have it."""
     given = [parse(AccessGrant, each if isinstance(each, dict) else {}) for each in body]
@@ -146,7 +144,8 @@ async def grant_user_access(access: Admin, rooms: InRooms, body: ListBody) -> Re
     return JSONResponse(_OK)
 
 
-@router.get(_ACCESS + "/{user_id}", response_model=UserAccess, tags=["User Access"])
+@router.get(_ACCESS + "/{user_id}", tags=["User Access"])
+@documented(answer=UserAccess)
 async def get_user_access(request: Request, access: Viewer, rooms: InRooms, user_id: str) -> Response:
     """One user's access; everybody may see their own."""
     user = access.caller.id if user_id == "me" else known_id(user_id, _NO_ACCESS)
@@ -157,7 +156,8 @@ async def get_user_access(request: Request, access: Viewer, rooms: InRooms, user
     return tagged(request, render_grant(grant))
 
 
-@router.patch(_ACCESS + "/{user_id}", response_model=Plain, openapi_extra=body_of(AccessPatch), tags=["User Access"])
+@router.patch(_ACCESS + "/{user_id}", tags=["User Access"])
+@documented(answer=Plain, body=AccessPatch)
 async def patch_user_access(access: Admin, rooms: InRooms, user_id: str, body: Body) -> Response:
     """Give a user another role."""
     given = parse(AccessPatch, body)
@@ -168,7 +168,8 @@ async def patch_user_access(access: Admin, rooms: InRooms, user_id: str, body: B
     return JSONResponse(_OK)
 
 
-@router.delete(_ACCESS + "/{user_id}", response_model=Plain, tags=["User Access"])
+@router.delete(_ACCESS + "/{user_id}", tags=["User Access"])
+@documented(answer=Plain)
 async def delete_user_access(access: Admin, rooms: InRooms, user_id: str) -> Response:
     """Take a user's access away."""
     async with rooms.services.db.transaction() as conn:
