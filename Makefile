@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
+CLIENTS := tests/clients/node_modules/.ready
 
 .PHONY: help
 help: ## Say what there is to make
@@ -9,17 +10,20 @@ help: ## Say what there is to make
 	  || sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1  \2/p' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(STAMP) ## Set up everything the others need, in .venv and .tools
+setup: $(STAMP) $(CLIENTS) ## Set up everything the others need, inside this folder
 
 $(STAMP): tools/setup requirements/setup.txt requirements/dev.txt pyproject.toml
 	@PYTHON="$(PYTHON)" tools/setup
+
+$(CLIENTS): tools/setup-npm requirements/node.txt tests/clients/package.json tests/clients/package-lock.json | $(STAMP)
+	@tools/setup-npm tests/clients
 
 .PHONY: demo
 demo: $(STAMP) ## Show Tieline at work on a simulated Bitbucket; ONCE=1 ends after the tour
 	@$(BIN)/python -m tools.demo $(if $(ONCE),--once)
 
 .PHONY: test
-test: $(STAMP) ## Run every test
+test: $(STAMP) $(CLIENTS) ## Run every test
 	@$(BIN)/pytest -n 2 --dist loadscope $(ARGS)
 
 .PHONY: check
@@ -41,5 +45,5 @@ bench: $(STAMP) ## Measure, and print one table of ratios
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: lock
-lock: $(STAMP) ## Write the requirements files anew from pyproject.toml
+lock: $(STAMP) $(CLIENTS) ## Write the requirements files anew from pyproject.toml
 	@tools/lock
