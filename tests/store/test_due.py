@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -59,6 +60,20 @@ async def test_every_job_that_was_lost_is_woken_again_once(furnished: Database) 
         assert sorted(await jobs(conn)) == expected
         await wake_due(conn)
         assert sorted(await jobs(conn)) == expected
+
+
+async def test_what_still_runs_does_not_put_off_the_removal_of_its_integration(furnished: Database) -> None:
+    async with furnished.transaction() as conn:
+        await integrations.mark_deleted(conn, INTEGRATION)
+        await integrations.save_state(conn, INTEGRATION.id, next_reconcile_at=now() + timedelta(hours=1))
+        await conn.execute("delete from procrastinate_jobs")
+    async with furnished.connection() as conn:
+        await wake_due(conn)
+        assert await jobs(conn) == [f"removal:{INTEGRATION.id}"]
+        await integrations.postpone_removal(conn, INTEGRATION.id, now() + timedelta(hours=1))
+        await conn.execute("delete from procrastinate_jobs")
+        await wake_due(conn)
+        assert await jobs(conn) == []
 
 
 async def test_an_activity_that_was_not_admitted_when_a_place_became_free_is_found(furnished: Database) -> None:

@@ -203,17 +203,34 @@ async def _save_secrets(conn: Connection, box: SecretBox, id: str, secrets: Mapp
 
 
 async def save_state(conn: Connection, id: str, **columns: object) -> None:
-    """Set what Tieline remembers of an integration: columns of `_STATE` only. Silent when it is gone."""
+    """Set what Tieline remembers of an integration: columns of `_STATE` only. Silent when it is gone.
+
+    For one that was removed meanwhile, `next_reconcile_at` stays: that is when its hook is to be removed.
+    """
     unknown = columns.keys() - _STATE
     if unknown:
         raise ValueError(f"not columns of an integration's state: {sorted(unknown)}")
-    changes = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in columns]
+    changes = [
+        sql.SQL(_SETTING.get(name, "{} = {}")).format(sql.Identifier(name), sql.Placeholder(name)) for name in columns
+    ]
     query = sql.SQL("update integration set {} where id = %(_id)s returning project_id")
     values = {name: _stored(value) for name, value in columns.items()}
     cursor = await conn.execute(query.format(sql.SQL(", ").join(changes)), {**values, "_id": id})
     row = await cursor.fetchone()
     if row is not None and columns.keys() & _CACHED_STATE:
         await notify.changed(conn, "integrations", row["project_id"])
+
+
+_SETTING: Final[Mapping[str, LiteralString]] = {
+    "next_reconcile_at": "{0} = case when deleted_at is null then {1} else {0} end",
+}
+
+
+async def postpone_removal(conn: Connection, id: str, until: datetime) -> None:
+    """Have the hook of a removed integration removed later."""
+    await conn.execute(
+        "update integration set next_reconcile_at = %s where id = %s and deleted_at is not null", [until, id]
+    )
 
 
 async def leave_behind(conn: Connection, box: SecretBox, integration: Integration, id: str) -> None:

@@ -97,6 +97,7 @@ class OwnWebhook:
             hopeless = isinstance(error, _Hopeless) or moment - deleted > REMOVAL_FOR
             log.warning("hook_not_removed", integration=integration.id, error=str(error), given_up=hopeless)
             again = error.until if isinstance(error, RateLimited) else moment + REMOVAL_EVERY
-            await self.around.save(integration.id, next_reconcile_at=again)
+            async with self.around.db.transaction() as conn:
+                await integrations.postpone_removal(conn, integration.id, again)
             return hopeless
         return True
