@@ -1,0 +1,56 @@
+"""Values that people send, wherever they send them, each with its check. Pure."""
+
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from typing import Annotated
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, AwareDatetime, Field
+
+Text = Annotated[str, Field(max_length=10_000)]
+Name = Annotated[str, Field(min_length=1, max_length=255)]
+# Every activity carries those of its project and its environment.
+Attribute = Annotated[str, Field(max_length=1000)]
+Attributes = Annotated[dict[Name, Attribute], Field(max_length=100)]
+
+
+def _stripped(text: str) -> str:
+    if not text.strip():
+        raise ValueError("This needs some text")
+    return text.strip()
+
+
+def _timezone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name!r} is not a time zone of the IANA database, such as Europe/Paris")
+    return name
+
+
+def _network(address: str) -> str:
+    try:
+        ip_network(address, strict=False)
+    except ValueError as error:
+        raise ValueError(f"{address!r} is neither an IP address nor a network such as 192.0.2.0/24") from error
+    return address
+
+
+def _email(address: str) -> str:
+    local, at, domain = address.partition("@")
+    if not (local and at and domain) or any(each.isspace() for each in address):
+        raise ValueError(f"{address!r} is not an e-mail address")
+    return address
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("This is beyond the years 1 to 9999 in UTC") from error
+
+
+Title = Annotated[Name, AfterValidator(_stripped)]
+Timezone = Annotated[str, AfterValidator(_timezone)]
+Moment = Annotated[AwareDatetime, Field(strict=False), AfterValidator(_in_utc)]
+NetworkAddress = Annotated[str, AfterValidator(_network)]
+Email = Annotated[str, Field(max_length=320), AfterValidator(_email)]
+Username = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
