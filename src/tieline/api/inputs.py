@@ -12,93 +12,169 @@ Permission = Literal["admin", "viewer"]
 class Input(BaseModel):
     """Any body."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config = ConfigDict(extra="ignore", strict=True, use_attribute_docstrings=True)
 
 
 class ProjectCreate(Input):
     title: Title
+    """What people call it."""
+
     description: Text = ""
+    """What it is about."""
+
     attributes: Attributes = {}
+    """Whatever a client wants to keep with the project."""
+
     default_branch: Name | None = None
+    """The branch of the production environment; the repository says which when nothing is given."""
+
     timezone: Timezone = "UTC"
+    """Where its people are, as a name of the IANA database."""
+
     region: Name = "local"
+    """Where it runs, in your words; part of host names."""
 
 
 class ProjectPatch(Input):
     title: Title | None = None
+    """What people call it."""
+
     description: Text | None = None
+    """What it is about."""
+
     attributes: Attributes | None = None
+    """Whatever a client wants to keep with the project; replaces all that was there."""
+
     default_branch: Name | None = None
+    """The branch whose environment becomes the production one."""
+
     timezone: Timezone | None = None
+    """Where its people are, as a name of the IANA database."""
+
     region: Name | None = None
+    """Where it runs, in your words; part of host names."""
 
 
 class Address(Input):
     permission: Literal["allow", "deny"]
+    """Whether requests from there are let in."""
+
     address: NetworkAddress
+    """An IP address or a network."""
 
 
 class HTTPAccess(Input):
     is_enabled: bool | None = None
+    """Whether access is restricted at all."""
+
     addresses: Annotated[list[Address], Field(max_length=1000)] | None = None
+    """Who is let in by where they come from; replaces all that was there."""
+
     basic_auth: dict[Name, Name] | None = None
+    """Passwords by user name; replaces all that was there."""
 
 
 class EnvironmentPatch(Input):
     name: str | None = None
+    """The branch; it cannot be changed here, and the same one is let pass."""
+
     title: Title | None = None
+    """What people call it."""
+
     attributes: Attributes | None = None
+    """Whatever a client wants to keep with the environment; replaces all that was there."""
+
     type: Literal["development", "production", "staging"] | None = None
+    """What it is for; only the default branch is `production`."""
+
     parent: Name | None = None
+    """The environment that data is copied from."""
+
     clone_parent_on_create: bool | None = None
+    """Whether it starts with a copy of its parent's data."""
+
     http_access: HTTPAccess | None = None
+    """Who may reach what runs; only the parts that are sent."""
+
     enable_smtp: bool | None = None
+    """Whether it may send mail."""
+
     restrict_robots: bool | None = None
+    """Whether search engines are kept out."""
 
 
 class ActivationResources(Input):
     init: Literal["default", "minimum", "parent", "manual"] | None = None
+    """The resources that its services start with."""
 
 
 class EnvironmentActivate(Input):
     resources: ActivationResources | None = None
+    """What it is given to run with."""
 
 
 class EnvironmentSynchronize(Input):
     synchronize_code: bool = False
+    """Refused: code follows the branch at the Git host."""
+
     rebase: bool = False
+    """Refused: code follows the branch at the Git host."""
+
     synchronize_data: bool = False
+    """Whether to copy the parent's data."""
+
     synchronize_resources: bool = False
+    """Ignored: resources are the deployer's."""
 
 
 class IntegrationSync(Input):
     confirm_prune: bool = False
+    """Whether to remove what a doubtful listing had held back."""
 
 
 class UserCreate(Input):
     username: Username
+    """A short name, unique on this server."""
+
     email: Email
+    """Where the user reads mail; unique on this server."""
+
     first_name: Annotated[str, Field(max_length=255)] = ""
+    """The first name."""
+
     last_name: Annotated[str, Field(max_length=255)] = ""
+    """The last name."""
+
     is_operator: bool = False
+    """Whether the user administers the server and sees every project."""
 
 
 class APITokenCreate(Input):
     name: Title
+    """What the token is for."""
+
     expires_at: Moment | None = None
+    """From when on it is refused; never when nothing is given."""
 
 
 class AccessGrant(Input):
     user_id: Name
+    """The user."""
+
     permissions: Annotated[list[Permission], Field(min_length=1, max_length=1)]
+    """The role, as a list of one."""
 
 
 class AccessPatch(Input):
     permissions: Annotated[list[Permission], Field(min_length=1, max_length=1)]
+    """The role, as a list of one."""
 
 
 class TokenRequest(Input):
     """`POST /oauth2/token`: as a form or as JSON; the client's own id is never checked."""
 
     grant_type: str
+    """What is exchanged."""
+
     api_token: str | None = None
+    """The API token."""

@@ -26,7 +26,11 @@ class HAL(Output):
 
 class Resource(HAL):
     id: str
+    """What it is named by in paths."""
+
     created_at: datetime
+    """When it was created."""
+
     updated_at: datetime | None
     """When it was last changed; null until then."""
 
@@ -37,7 +41,10 @@ class Integration(Resource):
 
 class ProjectStatus(Output):
     code: str
+    """Always `provisioned`: a project here can be used at once."""
+
     message: str
+    """Always `ok`."""
 
 
 class ProjectRepository(Output):
@@ -45,6 +52,7 @@ class ProjectRepository(Output):
     """The shape of an SSH remote, which clients ask for; nothing listens there."""
 
     client_ssh_key: str | None
+    """Always null: nothing is fetched by SSH."""
 
 
 class ProjectDocument(Resource):
@@ -52,37 +60,69 @@ class ProjectDocument(Resource):
     """Whatever a client wants to keep with the project."""
 
     title: str
+    """What people call it."""
+
     description: str
+    """What it is about, in the words of its people."""
+
     owner: str
     """The user who created the project."""
 
     namespace: str | None
+    """Always null."""
+
     organization: str | None
+    """The organization that owns it; null where there is none."""
+
     default_branch: str | None
     """The branch of the production environment; null until a repository was read."""
 
     status: ProjectStatus
+    """Whether it can be used."""
+
     timezone: str
+    """Where its people are, as a name of the IANA database."""
+
     region: str
+    """Where it runs, in the operator's words; part of host names."""
+
     repository: ProjectRepository
+    """Where its code is."""
+
     default_domain: str | None
+    """Always null: domains are not handled here."""
+
     subscription: dict[str, Any]
     """The vendor's billing facts, with limits that never get in the way."""
 
     maintenance: dict[str, Any] | None
+    """Always null: nothing is planned."""
 
 
 class ProjectSettings(HAL):
     environment_name_strategy: Literal["hash", "name-and-hash"]
+    """How `machine_name` is made of an environment's id."""
+
     concurrency_limits: dict[str, int | None]
     """How many activities of each queue run at once."""
 
     sizing_api_enabled: bool
+    """Always false: sizes are the deployer's."""
+
     enable_guaranteed_resources: bool
+    """Always false: resources are the deployer's."""
+
     enable_paused_environments: bool
+    """Whether environments can be paused."""
+
     allow_manual_deployments: bool
+    """Always false: what is pushed is deployed."""
+
     allow_rolling_deployments: bool
+    """Always false: how it deploys is the deployer's affair."""
+
     enable_codesource_integration_push: bool
+    """Always false: nothing is pushed to the Git host."""
 
 
 class Capabilities(Output):
@@ -90,23 +130,52 @@ class Capabilities(Output):
     """The integration types that can be created, in `config` by type."""
 
     logs_forwarding: dict[str, Any]
+    """How much can be added to each forwarded line."""
+
     metrics: dict[str, Any]
+    """For how long measurements are kept: not at all."""
+
     tasks: dict[str, Any]
+    """Not offered."""
+
     guaranteed_resources: dict[str, Any]
+    """Not offered."""
+
     images: dict[str, Any]
+    """Empty: the deployer knows what it runs."""
+
     instance_limit: int
+    """How many instances of an application run at most."""
+
     build_resources: dict[str, Any]
+    """Not offered."""
+
     data_retention: dict[str, Any]
+    """Not offered."""
+
     autoscaling: dict[str, Any]
+    """Not offered."""
+
     object_storage: dict[str, Any]
+    """Not offered."""
+
     custom_domains: dict[str, Any]
+    """Not offered."""
+
     source_operations: dict[str, Any]
+    """Not offered."""
+
     runtime_operations: dict[str, Any]
+    """Not offered."""
+
     outbound_firewall: dict[str, Any]
+    """Not offered."""
 
 
 class HTTPAccessDocument(Output):
     is_enabled: bool
+    """Whether access is restricted at all."""
+
     addresses: list[dict[str, str]]
     """In order: `permission` (allow or deny) and `address` (an IP address or network)."""
 
@@ -116,27 +185,52 @@ class HTTPAccessDocument(Output):
 
 class Crons(Output):
     enabled: bool
+    """Always false: cron jobs are the deployer's."""
+
     status: Literal["paused", "running", "sleeping"]
+    """Always `sleeping`."""
 
 
 class DeploymentState(Output):
     """How the last deployment went."""
 
     last_state_update_successful: bool
+    """Whether the last deployment reached the state it was to reach."""
+
     last_deployment_successful: bool
+    """Whether the last deployment succeeded."""
+
     last_deployment_failure_reason: Literal["error", "shell"] | None
+    """Why it failed: the deployer's command (`shell`) or anything else (`error`); null when it did not."""
+
     last_deployment_commands: list[dict[str, Any]]
+    """What was run, with its exit code."""
+
     last_deployment_at: datetime | None
+    """When it ended."""
+
     last_autoscale_up_at: datetime | None
+    """Always null."""
+
     last_autoscale_down_at: datetime | None
+    """Always null."""
+
     last_maintenance_at: datetime | None
+    """Always null."""
+
     crons: Crons
+    """The state of cron jobs."""
 
 
 class MergeInfo(Output):
     commits_ahead: int | None
+    """Always null: it is not counted."""
+
     commits_behind: int | None
+    """Always null: it is not counted."""
+
     parent_ref: str | None
+    """Always null."""
 
 
 class EnvironmentDocument(Resource):
@@ -147,17 +241,29 @@ class EnvironmentDocument(Resource):
     """The id with a hash, fit for host names."""
 
     title: str
+    """What people call it; that of the pull request for one."""
+
     attributes: dict[str, str]
+    """Whatever a client wants to keep with the environment."""
+
     type: Literal["development", "production", "staging"]
+    """`production` for the default branch, `development` for all others until changed."""
+
     parent: str | None
     """The environment that data is copied from; null for the production environment."""
 
     default_domain: str | None
+    """Always null: domains are not handled here."""
+
     has_domains: bool
+    """Always false: domains are not handled here."""
+
     clone_parent_on_create: bool
     """Whether it starts with a copy of its parent's data."""
 
     deployment_target: str | None
+    """Always `local`: the deployer."""
+
     is_pr: bool
     """Whether it follows a pull request."""
 
@@ -168,19 +274,41 @@ class EnvironmentDocument(Resource):
     """Whether the head commit comes from a fork and is built only once an admin activates it."""
 
     status: Literal["active", "deleting", "dirty", "inactive", "paused"]
+    """Whether it runs: `active`, `inactive`, `paused`, or about to go (`deleting`)."""
+
     http_access: HTTPAccessDocument
+    """Who may reach what runs; handed to the deployer."""
+
     enable_smtp: bool
+    """Whether it may send mail; handed to the deployer."""
+
     restrict_robots: bool
+    """Whether search engines are kept out; handed to the deployer."""
+
     edge_hostname: str
+    """A host name made of `machine_name`, project and region; nothing answers there by itself."""
+
     deployment_state: DeploymentState | None
     """Null until something was deployed."""
 
     sizing: dict[str, Any] | None
+    """Always null: sizes are the deployer's."""
+
     resources_overrides: dict[str, Any]
+    """Always empty."""
+
     max_instance_count: int | None
+    """Always null: there is no limit."""
+
     last_active_at: datetime | None
+    """When it was last deployed or activated; null until then."""
+
     last_backup_at: datetime | None
+    """Always null: backups are not made here."""
+
     project: str
+    """The project it belongs to."""
+
     is_main: bool
     """Whether it is the production environment."""
 
@@ -188,19 +316,33 @@ class EnvironmentDocument(Resource):
     """Whether an activity waits or runs on it."""
 
     has_staged_activities: bool
+    """Always false: nothing is staged here."""
+
     can_rolling_deploy: bool
+    """Always false."""
+
     supports_rolling_deployments: bool
+    """Always false."""
+
     has_code: bool
+    """Whether its branch has a commit."""
+
     head_commit: str | None
     """The commit that its branch is at."""
 
     merge_info: MergeInfo
+    """How it relates to its parent."""
+
     has_deployment: bool
+    """Whether something is deployed."""
+
     supports_restrict_robots: bool
+    """Always false."""
 
 
 class EnvironmentSettings(HAL):
     enable_manual_deployments: bool
+    """Always false: what is pushed is deployed."""
 
 
 class ActivityDocument(Resource):
@@ -211,18 +353,32 @@ class ActivityDocument(Resource):
     """What set it off, and how it is done."""
 
     project: str
+    """The project it belongs to."""
+
     integration: str | None = None
     """Given for the activities of an integration."""
 
     environments: list[str]
+    """The environment it works on, if any."""
+
     state: Literal["pending", "in_progress", "complete", "cancelled"]
+    """Where it is between waiting and ended."""
+
     result: Literal["success", "failure"] | None
     """Null until it has ended."""
 
     failure_reason: Literal["error", "shell"] | None
+    """Why it failed: a command (`shell`) or anything else (`error`); null when it did not."""
+
     started_at: datetime | None
+    """When it began to run; null until then."""
+
     completed_at: datetime | None
+    """When it ended; null until then."""
+
     cancelled_at: datetime | None
+    """When somebody ended it; null when nobody did."""
+
     expires_at: datetime | None
     """When it will be removed, with its log."""
 
@@ -245,13 +401,17 @@ class ActivityDocument(Resource):
     """The same without HTML."""
 
     commands: list[dict[str, Any]]
+    """What was run for it, with its exit code."""
 
 
 class Plain(Output):
     """The answer to something that has nothing to show."""
 
     status: str
+    """The status in words."""
+
     code: int
+    """The HTTP status, 200 when all is well."""
 
 
 class Embedded(Output):
@@ -263,6 +423,7 @@ class Removed(Plain):
     """The answer to a removal."""
 
     embedded: Embedded = Field(alias="_embedded")
+    """What there is to show."""
 
 
 class EmbeddedEntity(Embedded, Generic[Entity]):
@@ -274,12 +435,15 @@ class Accepted(Plain, Generic[Entity]):
     """The answer to a change."""
 
     embedded: EmbeddedEntity[Entity] = Field(alias="_embedded")
+    """What there is to show."""
 
 
 class Error(Plain):
     """Any error."""
 
     title: str
+    """The HTTP status in words."""
+
     message: str
     """What went wrong, in a sentence."""
 
@@ -300,40 +464,93 @@ class OAuthError(Output):
     """An error of the token endpoint."""
 
     error: Literal["invalid_request", "invalid_grant", "unsupported_grant_type"]
+    """What is wrong, by RFC 6749."""
+
     error_description: str
+    """What is wrong, in a sentence."""
 
 
 class User(Output):
     id: str
+    """What the user is named by in paths."""
+
     deactivated: bool
+    """Always false."""
+
     namespace: str
+    """Always `tieline`."""
+
     username: str
+    """A short name, unique on this server."""
+
     email: str
+    """Where the user reads mail; nothing is sent there."""
+
     email_verified: bool
+    """Always true: nothing depends on it."""
+
     first_name: str
+    """The first name, or nothing."""
+
     last_name: str
+    """The last name, or nothing."""
+
     picture: str
+    """Always empty."""
+
     company: str
+    """Always empty."""
+
     website: str
+    """Always empty."""
+
     country: str
+    """Always empty."""
+
     created_at: datetime
+    """When the user was created."""
+
     updated_at: datetime
+    """When the user was last changed."""
+
     consented_at: datetime | None
+    """Always null."""
+
     consent_method: str
+    """Always `opt-in`."""
+
     phone_number_verified: bool
+    """Always true: clients ask for a number otherwise."""
+
     mfa_enabled: bool
+    """Always false: people come with tokens."""
+
     sso_enabled: bool
+    """Always false: people come with tokens."""
+
     is_operator: bool
     """Whether the user administers the server and sees every project."""
 
 
 class APITokenDocument(Output):
     id: str
+    """What the token is named by in paths."""
+
     name: str
+    """What the token is for."""
+
     mfa_on_creation: bool
+    """Always false."""
+
     created_at: datetime
+    """When it was created."""
+
     updated_at: datetime
+    """When it was created: a token does not change."""
+
     expires_at: datetime | None
+    """From when on it is refused; null is never."""
+
     last_used_at: datetime | None
     """When it was last exchanged for an access token."""
 
@@ -345,35 +562,57 @@ class APITokenCreated(APITokenDocument):
 
 class AccessLink(Link):
     method: str | None = None
+    """The method to use there; GET when there is none."""
 
 
 class UserAccess(Output):
     user_id: str
+    """The user."""
+
     organization_id: str | None
+    """The organization of the project; null where there is none."""
+
     project_id: str
+    """The project."""
+
     project_title: str
+    """What people call the project."""
+
     permissions: list[str]
     """The role: `admin` or `viewer`."""
 
     granted_at: datetime
+    """When access was given."""
+
     updated_at: datetime
+    """When it was last changed."""
+
     links: dict[str, AccessLink] = Field(alias="_links")
+    """`self`, and what the caller may do."""
 
 
 class UserAccessList(HAL):
     items: list[UserAccess]
+    """One per user."""
 
 
 class AccessToken(Output):
     access_token: str
+    """What to send in `Authorization: Bearer`."""
+
     expires_in: int
     """Seconds."""
 
     token_type: str
+    """Always `bearer`."""
+
     scope: str
+    """Always empty."""
 
 
 class Health(Output):
     status: str
+    """`ok` when all is well."""
+
     checks: dict[str, str] | None = None
     """What each check says, by name; given by `/readyz`."""
