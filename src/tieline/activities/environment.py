@@ -11,7 +11,7 @@ from tieline.activities.steps import Steps
 from tieline.activities.trees import tree_of
 from tieline.core import kinds
 from tieline.core.clock import now
-from tieline.core.documents import JSON, Activity, Actor, Commit, Deployment, Environment
+from tieline.core.documents import JSON, Activity, Commit, Deployment, Environment
 from tieline.core.errors import Cancelled, Conflict, DeployFailed
 from tieline.core.ports import ActivityHandler, Deployer, DeploySubject, Log, OrderWriter, Outcome
 from tieline.core.wire import render_deployment
@@ -98,7 +98,7 @@ class EnvironmentActivities:
         if environment is None or not is_behind(environment, built):
             return
         commits, total = await self._commits(environment, built)
-        actor = Actor(**activity.payload["user"])
+        actor = kinds.actor_of(activity)
         async with self._shop.db.transaction() as conn:
             current = await environments.get(conn, activity.project_id, environment.id, lock=True)
             key = kinds.environment_key(current.project_id, current.id)

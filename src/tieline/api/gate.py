@@ -35,7 +35,8 @@ class Caller:
 
     @property
     def actor(self) -> Actor:
-        return Actor(id=self.account.id, display_name=self.account.display_name)
+        account = self.account
+        return Actor(account.id, account.display_name, account.created_at, account.updated_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,7 +244,9 @@ class Commit:
 
 @dataclass(frozen=True)
 class Actor:
-    """Who caused an activity."""
+    """Who caused an activity: an account, or the integration through which somebody else did."""
 
     id: str
     display_name: str
+    created_at: datetime | None = None
+    updated_at: datetime | None = None

@@ -5,9 +5,11 @@ from outside (branches, titles, names) is escaped.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from html import escape
 from typing import Final
 
+from tieline.core.clock import iso
 from tieline.core.documents import (
     JSON,
     Activity,
@@ -197,7 +199,16 @@ def project_modified(project: Project, field: str, actor: Actor, old: object, ne
 
 def integration_actor(integration: Integration, title: str) -> Actor:
     """Who acts when nobody of this server does: the Git host, through its integration."""
-    return Actor(id=integration.id, display_name=f"{title} integration")
+    return Actor(integration.id, f"{title} integration", integration.created_at, integration.updated_at)
+
+
+def actor_of(activity: Activity) -> Actor:
+    """Who caused an activity; what it causes in turn was caused by the same."""
+    user = activity.payload["user"]
+    moments = (user.get("created_at"), user.get("updated_at"))
+    return Actor(
+        user["id"], user["display_name"], *(datetime.fromisoformat(each) if each else None for each in moments)
+    )
 
 
 def render_commit(commit: Commit) -> JSON:
@@ -287,7 +298,12 @@ def _payload(
     integration: Integration | None = None,
 ) -> JSON:
     payload: JSON = {
-        "user": {"id": actor.id, "display_name": actor.display_name},
+        "user": {
+            "id": actor.id,
+            "display_name": actor.display_name,
+            "created_at": iso(actor.created_at),
+            "updated_at": iso(actor.updated_at),
+        },
         "project": render_project_fields(project),
     }
     if environment is not None:

@@ -7,7 +7,7 @@ from tieline.core.secret import Secret
 
 NOW = datetime(2026, 11, 24, 10, 0, 0, 123, tzinfo=UTC)
 COMMIT = "0b1c2d3e4f5061728394a5b6c7d8e9f001122334"
-ANN = Actor(id="user-1", display_name='Ann <script>"')
+ANN = Actor(id="user-1", display_name='Ann <script>"', created_at=NOW)
 PROJECT = Project(
     id="azertyuiop234",
     title="Demo & <strong>",

@@ -1,6 +1,8 @@
 """What each kind of activity says, waits for and carries."""
 
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
+from typing import get_args
 
 import orjson
 import pytest
@@ -9,8 +11,10 @@ from hypothesis import strategies as st
 
 from tests.unit.core.samples import ACTIVITY, ANN, CHANGE, COMMIT, INTEGRATION, MAIN, NOW, PROJECT, PULL
 from tieline.core import kinds
-from tieline.core.documents import Actor, Deployment, NewActivity, open_access
+from tieline.core.clock import iso
+from tieline.core.documents import Activity, ActivityState, Actor, Deployment, NewActivity, open_access
 from tieline.core.remote import Scope
+from tieline.core.wire import render_activity
 
 SCOPES = st.builds(
     Scope,
@@ -51,8 +55,32 @@ def test_every_kind_is_described_stored_and_safe_to_show(new: NewActivity) -> No
     assert orjson.loads(orjson.dumps(new.payload)) == new.payload
     assert orjson.loads(orjson.dumps(new.parameters)) == new.parameters
     assert "never-to-be-seen" not in repr(new)
-    assert new.payload["user"] == {"id": "user-1", "display_name": 'Ann <script>"'}
+    user = {"id": "user-1", "display_name": 'Ann <script>"', "created_at": iso(NOW), "updated_at": None}
+    assert new.payload["user"] == user
     assert new.payload["project"]["id"] == PROJECT.id
+
+
+@pytest.mark.parametrize("new", every_kind(), ids=lambda new: new.type)
+def test_no_kind_has_a_null_or_a_tag_that_clients_cannot_bear_in_any_state(new: NewActivity) -> None:
+    assert not re.search(r"</?.\s*>", new.description)
+    names = {each.name for each in fields(Activity)} & {each.name for each in fields(NewActivity)}
+    for state in get_args(ActivityState):
+        activity = replace(ACTIVITY, **{name: getattr(new, name) for name in names}, state=state)
+        document = render_activity(activity, "https://tieline.example/log")
+        for name in ("id", "project", "type", "state", "description", "text", "log"):
+            assert isinstance(document[name], str)
+            assert document[name]
+        assert isinstance(document["environments"], list)
+        assert isinstance(document["commands"], list)
+        assert isinstance(document["payload"]["user"]["display_name"], str)
+        titled = [document["payload"][name] for name in ("project", "environment") if name in document["payload"]]
+        assert all(isinstance(each["title"], str) for each in titled)
+
+
+def test_what_an_activity_causes_was_caused_by_the_same() -> None:
+    caused = kinds.activate(PROJECT, PULL, ANN)
+    assert kinds.actor_of(replace(ACTIVITY, payload=caused.payload)) == ANN
+    assert kinds.actor_of(replace(ACTIVITY, payload={"user": {"id": "u", "display_name": "Ann"}})) == Actor("u", "Ann")
 
 
 def test_a_push_says_who_where_and_what() -> None:
