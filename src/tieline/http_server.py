@@ -4,19 +4,51 @@ import asyncio
 import contextlib
 import resource
 import socket
+import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final, cast
 
 import uvicorn
-from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from tieline.core.errors import Unavailable
 
 GRACEFUL_SECONDS: Final = 2
 REQUEST_SECONDS: Final = 60.0
 MOST_FILES: Final = 10_240
+
+
+class UntilClosed:
+    """An application for one HTTP/1.0 request: what it streams ends where the connection does.
+
+    uvicorn sends whatever has no length in chunks, which such a client takes for a part of the text.
+    """
+
+    def __init__(self, app: ASGIApp, cycle: RequestResponseCycle) -> None:
+        self._app = app
+        self._cycle = cycle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_endless = False
+
+        async def unframed(message: Message) -> None:
+            nonlocal is_endless
+            if message["type"] == "http.response.start":
+                is_endless = all(name.lower() != b"content-length" for name, _ in message.get("headers", ()))
+            if is_endless:
+                self._frame(message)
+            await send(message)
+
+        await self._app(scope, receive, unframed)
+
+    def _frame(self, message: Message) -> None:
+        """Have uvicorn believe in a length that has been announced, and is kept by the last part."""
+        if message["type"] == "http.response.start":
+            self._cycle.chunked_encoding = False
+        is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        self._cycle.expected_content_length = len(message.get("body", b"")) if is_last else sys.maxsize
 
 
 class Connection(HttpToolsProtocol):
@@ -55,6 +87,10 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._stop_watching()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        is_old = cycle.scope["http_version"] == "1.0"
+        super()._start_asgi_task(cycle, cast("Any", UntilClosed(app, cycle)) if is_old else app)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -5,7 +5,8 @@ import resource
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
-from starlette.types import Receive, Scope, Send
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tieline.api.plain import answer, read_capped
 from tieline.http_server import HTTPServer, allow_files, listen, until_started
@@ -18,11 +19,19 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, await read_capped(scope, receive, 100))
 
 
+async def stream(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """Two lines, of a length that is not said."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for line in (b"one\n", b"two\n"):
+        await send({"type": "http.response.body", "body": line, "more_body": True})
+    await send({"type": "http.response.body"})
+
+
 @asynccontextmanager
-async def serving(request_seconds: float, most: int = 100) -> AsyncIterator[int]:
+async def serving(request_seconds: float, most: int = 100, app: ASGIApp = echo) -> AsyncIterator[int]:
     """The port of a server that has so much patience, and room."""
     with listen("127.0.0.1", 0) as listening:
-        server = HTTPServer(echo, request_seconds=request_seconds, most=most)
+        server = HTTPServer(app, request_seconds=request_seconds, most=most)
         task = asyncio.create_task(server.serve([listening]))
         await until_started(server, task)
         yield listening.getsockname()[1]
@@ -56,6 +65,34 @@ async def test_a_connection_may_last_longer_than_a_request() -> None:
     async with serving(request_seconds=0.3) as port:
         answered = await send(port, *[HEAD + b"ab", b"cd", HEAD, b"efgh"] * 4, CLOSING + b"ijkl")
         assert [part in answered for part in (b"abcd", b"efgh", b"ijkl")] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("request_line", "body", "is_chunked"),
+    [
+        (b"GET / HTTP/1.0", b"one\ntwo\n", False),
+        (b"HEAD / HTTP/1.0", b"", False),
+        (b"GET / HTTP/1.1\r\nConnection: close", b"4\r\none\n\r\n4\r\ntwo\n\r\n0\r\n\r\n", True),
+    ],
+)
+async def test_a_stream_is_framed_as_the_client_can_read_it(
+    request_line: bytes,
+    body: bytes,
+    is_chunked: bool,  # noqa: FBT001
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving(request_seconds=3, app=stream) as port:
+        head, _, rest = (await send(port, request_line + b"\r\nHost: here\r\n\r\n")).partition(b"\r\n\r\n")
+    assert (rest, b"transfer-encoding: chunked" in head) == (body, is_chunked)
+    assert b"connection: close" in head
+    assert not caplog.records
+
+
+async def test_a_length_that_is_said_counts_for_old_clients_too() -> None:
+    async with serving(request_seconds=3) as port:
+        answered = await send(port, HEAD.replace(b"1.1", b"1.0") + b"abcd")
+    assert b"content-length: 4\r\n" in answered
+    assert answered.endswith(b"\r\n\r\nabcd")
 
 
 async def test_where_there_is_no_room_who_has_been_slowest_makes_some() -> None:
