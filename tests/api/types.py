@@ -34,7 +34,7 @@ class ForgeFields(IntegrationFields):
 
 class SinkFields(IntegrationFields):
     url: str
-    shared_key: Annotated[str, WRITE_ONLY] | None = None
+    shared_key: Annotated[str | None, WRITE_ONLY] = None
 
 
 class ForgeHooks:
