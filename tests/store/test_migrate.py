@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from importlib.resources import files
 
 import psycopg
 import pytest
@@ -11,7 +12,7 @@ from tieline.core.errors import Unavailable
 from tieline.core.ids import new_id
 from tieline.store.database import Database
 from tieline.store.embedded import EmbeddedServer
-from tieline.store.migrate import head, is_current, migrate
+from tieline.store.migrate import is_current, migrate
 
 
 @pytest.fixture
@@ -52,6 +53,28 @@ async def test_processes_that_migrate_at_once_do_not_meet(empty: str) -> None:
         thread.join()
     assert failures == []
     assert await current(empty)
+
+
+AT_0002 = """
+    create table alembic_version (version_num varchar(32) primary key);
+    insert into alembic_version values ('0002');
+    insert into account (id, username, email, is_operator, created_at) values
+        ('early', 'early', 'early@example.org', false, '2020-01-01'), ('op', 'op', 'op@example.org', true, now());
+    insert into project (id, title, owner) values ('first', 'First', 'early'), ('second', 'Second', 'op');
+"""
+
+
+def test_projects_from_before_there_were_organizations_get_one_that_the_operator_owns(empty: str) -> None:
+    with psycopg.connect(empty, autocommit=True) as connection:
+        for name in ("0001_procrastinate.sql", "0002_tieline.sql"):
+            connection.execute(files("tieline.store.sql").joinpath(name).read_bytes())
+        connection.execute(AT_0002)
+        migrate(empty)
+        owned = (
+            "select distinct name, organization.owner from project join organization on organization.id = organization"
+        )
+        assert connection.execute(owned).fetchall() == [("tieline", "op")]
+        assert connection.execute("select account_id, role from organization_member").fetchall() == [("op", "admin")]
 
 
 async def test_a_database_of_a_newer_version_is_left_alone(dsn: str) -> None:
@@ -95,9 +118,6 @@ def test_a_malformed_address_does_not_show_its_password(address: str) -> None:
 
 def test_the_engine_s_tables_are_those_of_the_installed_library() -> None:
     """When this fails, the library brought a new schema: ship its migration as the next revision."""
-    from importlib.resources import files  # noqa: PLC0415
-
     ours = files("tieline.store.sql").joinpath("0001_procrastinate.sql").read_text()
     theirs = files("procrastinate.sql").joinpath("schema.sql").read_text()
     assert ours == theirs
-    assert head() == "0002"

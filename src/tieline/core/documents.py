@@ -47,7 +47,22 @@ class APIToken:
 
 
 @dataclass(frozen=True)
+class Organization:
+    """Owns projects. The default one owns those that name no other."""
+
+    id: str
+    name: str
+    label: str
+    owner: str
+    is_default: bool
+    created_at: datetime
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Project:
+    """`organization` is None until it is stored: then it is that of the server, unless another one was named."""
+
     id: str
     title: str
     description: str
@@ -58,6 +73,7 @@ class Project:
     owner: str
     created_at: datetime
     updated_at: datetime | None
+    organization: str | None = None
 
 
 @dataclass(frozen=True)

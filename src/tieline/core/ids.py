@@ -1,7 +1,7 @@
 """Identifiers, and the names that are derived from branches.
 
-All functions are pure but `new_id`. Widths: ids are 13 characters; an environment id is at most 40, so
-that `{machine_name}-{project}` still fits a DNS label of 63 octets.
+All functions are pure but those that make up new ids. Widths: ids are 13 characters, those of organizations 26; an
+environment id is at most 40, so that `{machine_name}-{project}` still fits a DNS label of 63 octets.
 """
 
 import base64
@@ -22,6 +22,11 @@ _PULL_SHAPED: Final = re.compile(r"(?:pr|mr)-\d+\Z")
 def new_id() -> str:
     """A random id of 13 lower-case base32 characters, as the Upsun API has them."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(ID_LENGTH))
+
+
+def new_organization_id() -> str:
+    """A random id of 26 characters in the form of a ULID: the vendor's command line takes any other for a name."""
+    return "0" + secrets.token_hex(13)[1:].upper()
 
 
 def short_hash(*parts: str, length: int = HASH_LENGTH) -> str:

@@ -128,7 +128,7 @@ def render_project(project: Project, public_url: str) -> JSON:
     return {
         **render_project_fields(project),
         "namespace": None,
-        "organization": None,
+        "organization": project.organization,
         "status": {"code": "provisioned", "message": "ok"},
         # Clients need the shape of an SSH remote; Tieline itself serves no Git.
         "repository": {"url": f"{project.id}@git.{host}:{project.id}.git", "client_ssh_key": None},

@@ -5,7 +5,7 @@ topic `token` (key: the token), from the same transaction.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, LiteralString
@@ -13,7 +13,7 @@ from typing import Any, Final, LiteralString
 from psycopg import errors, sql
 
 from tieline.core.documents import Account, APIToken, Role
-from tieline.core.errors import Invalid, NotFound
+from tieline.core.errors import Conflict, Invalid, NotFound
 from tieline.core.ids import new_id
 from tieline.core.secret import Secret
 from tieline.store import notify
@@ -21,6 +21,7 @@ from tieline.store.database import Connection
 
 _ACCOUNT: Final = tuple(each.name for each in fields(Account))
 _TOKEN: Final = tuple(each.name for each in fields(APIToken))
+MOST_TOKENS: Final = 100
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Grant:
     account_id: str
     project_id: str
     project_title: str
+    organization: str
     role: Role
     granted_at: datetime
 
@@ -39,7 +41,8 @@ def token_digest(token: Secret) -> bytes:
     return hashlib.sha256(token.reveal().encode("utf-8", "surrogateescape")).digest()
 
 
-def _account(row: Mapping[str, Any]) -> Account:
+def account_from_row(row: Mapping[str, Any]) -> Account:
+    """A row of the table as a document."""
     return Account(**{name: row[name] for name in _ACCOUNT})
 
 
@@ -66,7 +69,7 @@ def _username_taken(username: str) -> Invalid:
 async def load_all(conn: Connection) -> list[Account]:
     """Every account, oldest first."""
     cursor = await conn.execute("select * from account order by created_at, id")
-    return [_account(row) for row in await cursor.fetchall()]
+    return [account_from_row(row) for row in await cursor.fetchall()]
 
 
 async def get(conn: Connection, id: str) -> Account:
@@ -75,11 +78,12 @@ async def get(conn: Connection, id: str) -> Account:
     row = await cursor.fetchone()
     if row is None:
         raise NotFound("User not found")
-    return _account(row)
+    return account_from_row(row)
 
 
 async def create_token(conn: Connection, token: APIToken, value: Secret) -> None:
-    """Keep a token's digest. Raises `Invalid` when its value is in use already."""
+    """Keep a token's digest. Raises `Conflict` when the account has `MOST_TOKENS`, `Invalid` for a value in use."""
+    await _check_room(conn, token.account_id)
     try:
         await conn.execute(
             """
@@ -90,6 +94,15 @@ async def create_token(conn: Connection, token: APIToken, value: Secret) -> None
         )
     except errors.UniqueViolation as error:
         raise Invalid({"token": "This token is in use already; make another one."}) from error
+
+
+async def _check_room(conn: Connection, account_id: str) -> None:
+    # Whoever makes another token at the same time waits here, to be counted.
+    await conn.execute("select 1 from account where id = %s for no key update", [account_id])
+    cursor = await conn.execute("select count(*) as tokens from api_token where account_id = %s", [account_id])
+    row = await cursor.fetchone()
+    if row is not None and row["tokens"] >= MOST_TOKENS:
+        raise Conflict(f"A user has at most {MOST_TOKENS} API tokens; revoke one first.")
 
 
 async def load_tokens(conn: Connection, account_id: str) -> list[APIToken]:
@@ -132,7 +145,7 @@ class Bearer:
 
 
 def _bearer(row: Mapping[str, Any] | None) -> Bearer | None:
-    return None if row is None else Bearer(_account(row), row["token_id"], row["token_expires_at"])
+    return None if row is None else Bearer(account_from_row(row), row["token_id"], row["token_expires_at"])
 
 
 async def find_bearer(conn: Connection, token: Secret) -> Bearer | None:
@@ -142,7 +155,7 @@ async def find_bearer(conn: Connection, token: Secret) -> Bearer | None:
 
 
 async def find_bearer_of(conn: Connection, token_id: str, account_id: str) -> Bearer | None:
-    """Whom an access token speaks for, as long as the API token that it came from is there."""
+    """Whom somebody speaks for who once showed an API token, as long as that is there."""
     cursor = await conn.execute(_BEARER + " and api_token.id = %s and account.id = %s", [token_id, account_id])
     return _bearer(await cursor.fetchone())
 
@@ -153,7 +166,7 @@ async def touch_token(conn: Connection, id: str) -> None:
 
 
 async def ensure_operator(conn: Connection, token: Secret) -> Account:
-    """The account of the first administrator, with `token` as one of its API tokens. Idempotent.
+    """The account of the first administrator, with `token` as one of its API tokens, and its organization. Idempotent.
 
     A token named `initial` that has another value is replaced: the operator has set a new one.
     """
@@ -169,7 +182,8 @@ async def ensure_operator(conn: Connection, token: Secret) -> Account:
     if row is None:
         raise NotFound("User not found")
     await _replace_initial_token(conn, row["id"], token_digest(token))
-    return _account(row)
+    await conn.execute("select tieline_default_organization()")
+    return account_from_row(row)
 
 
 async def _replace_initial_token(conn: Connection, account_id: str, digest: bytes) -> None:
@@ -205,7 +219,7 @@ async def find_role(conn: Connection, account_id: str, project_id: str) -> Role 
 
 
 _GRANTS: Final[LiteralString] = """
-    select account_id, project_id, project.title as project_title, role, granted_at
+    select account_id, project_id, project.title as project_title, project.organization, role, granted_at
     from project_access join project on project.id = project_id
     where project_id = %s
 """
@@ -260,6 +274,33 @@ async def revoke(conn: Connection, project_id: str, account_id: str) -> None:
     if cursor.rowcount == 0:
         raise NotFound("User access not found")
     await notify.changed(conn, "access", account_id)
+
+
+async def load_referenced(conn: Connection, viewer_id: str, ids: Collection[str]) -> list[Account]:
+    """Those of the accounts that `viewer_id` may know of.
+
+    They are itself, those that it shares a project or an organization with as an admin, and whoever owns an
+    organization or a project that it sees. Operators know everybody.
+    """
+    cursor = await conn.execute(_REFERENCED, {"viewer": viewer_id, "ids": list(ids)})
+    return [account_from_row(row) for row in await cursor.fetchall()]
+
+
+_REFERENCED: Final[LiteralString] = """
+    select account.* from account join account as viewer on viewer.id = %(viewer)s
+    where account.id = any(%(ids)s) and (
+        viewer.is_operator or account.id = viewer.id
+        or exists (select 1 from project_access as mine join project_access as theirs using (project_id)
+                   where mine.account_id = viewer.id and mine.role = 'admin' and theirs.account_id = account.id)
+        or exists (select 1 from organization_member as mine join organization_member as theirs using (organization)
+                   where mine.account_id = viewer.id and mine.role = 'admin' and theirs.account_id = account.id)
+        or exists (select 1 from project_access as mine join project on project.id = mine.project_id
+                   join organization on organization.id = project.organization
+                   where mine.account_id = viewer.id and account.id in (project.owner, organization.owner))
+        or exists (select 1 from organization_member as mine
+                   join organization on organization.id = mine.organization
+                   where mine.account_id = viewer.id and organization.owner = account.id))
+"""
 
 
 async def load_roles(conn: Connection, account_id: str) -> dict[str, Role]:

@@ -6,7 +6,7 @@ because `wake_due` finds within seconds what has no job.
 
 from typing import Final, LiteralString
 
-from tieline.store import activities, deliveries, environments, hooks, rates
+from tieline.store import activities, deliveries, environments, hooks, oauth_tokens, rates
 from tieline.store.database import Connection
 from tieline.store.wakeups import admit, wake
 
@@ -32,6 +32,7 @@ async def trim(conn: Connection) -> None:
     await deliveries.expire(conn)
     await activities.expire(conn)
     await rates.trim(conn)
+    await oauth_tokens.trim(conn)
 
 
 async def wake_probe(conn: Connection, integration_id: str) -> None:
