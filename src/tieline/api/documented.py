@@ -18,6 +18,7 @@ MEDIA_TYPE: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
 _ATTRIBUTE: Final = "tieline_documentation"
 F = TypeVar("F", bound=Callable[..., Any])
+BasisKind = Literal["documented", "observed", "inferred", "added"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,9 @@ class Documentation:
 
     `answer` is a model or a list of one, `accepted` the entity of an answer to a change; `body` what is sent, as a
     list (`many`) or as a form too (`form`). `errors` are statuses beyond those that every route may answer with, and
-    `others` the models of bodies that look otherwise, by status.
+    `others` the models of bodies that look otherwise, by status. `basis` is what the operation rests on: the vendor's
+    document, what was observed of the vendor's server or clients, a choice where both say nothing, or Tieline's own
+    addition; the `note` says more.
     """
 
     answer: Any = None
@@ -37,6 +40,8 @@ class Documentation:
     form: bool = False
     errors: tuple[int, ...] = ()
     others: Mapping[int, type[BaseModel]] = field(default_factory=dict)
+    basis: BasisKind = "documented"
+    note: str = ""
 
     def answer_schema(self, schemas: JSON) -> JSON | None:
         """The schema of the answer; what it refers to is added to `schemas`."""
@@ -63,11 +68,13 @@ def documented(
     form: bool = False,
     errors: tuple[int, ...] = (),
     others: Mapping[int, type[BaseModel]] | None = None,
+    basis: BasisKind = "documented",
+    note: str = "",
 ) -> Callable[[F], F]:
     """Say of a route's function what `Documentation` has; it stands below the router's own decorator."""
 
     def mark(function: F) -> F:
-        said = Documentation(answer, accepted, body, many, required, form, errors, others or {})
+        said = Documentation(answer, accepted, body, many, required, form, errors, others or {}, basis, note)
         setattr(function, _ATTRIBUTE, said)
         return function
 

@@ -48,10 +48,10 @@ class Problem:
     more: JSON = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def answer(self) -> JSONResponse:
+    def document(self) -> JSON:
         """The body that all of the vendor's clients can read something from."""
         phrase = self.status.phrase
-        document = {
+        return {
             "status": _INVALID if self.status == HTTPStatus.BAD_REQUEST else phrase,
             "code": int(self.status),
             "title": phrase,
@@ -59,7 +59,10 @@ class Problem:
             "detail": self.detail,
             **self.more,
         }
-        return JSONResponse(document, status_code=self.status, headers=dict(self.headers))
+
+    def answer(self) -> JSONResponse:
+        """The whole answer."""
+        return JSONResponse(self.document(), status_code=self.status, headers=dict(self.headers))
 
 
 def problem(error: errors.TielineError) -> Problem:
