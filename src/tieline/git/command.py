@@ -6,13 +6,14 @@ Configuration travels in `GIT_CONFIG_*` variables and never in argv, which every
 import asyncio
 import os
 import signal
+from asyncio import IncompleteReadError
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from tieline.core.errors import GitFailed
+from tieline.core.errors import GitFailed, TielineError
 from tieline.core.redact import Redactor
 from tieline.git.failures import explain
 
@@ -115,16 +116,66 @@ async def run_for_beginning(command: Command) -> bytes:
     return output
 
 
+class Conversation:
+    """A git that answers one question after another."""
+
+    def __init__(self, command: Command, process: Process) -> None:
+        assert process.stdin is not None  # noqa: S101 - pipes, as conversing() has them
+        assert process.stdout is not None  # noqa: S101
+        self._command = command
+        self._process = process
+        self._questions = process.stdin
+        self._answers = process.stdout
+
+    async def ask(self, question: bytes) -> bytes:
+        """The line that git answers with, without its end. Raises as `run`."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._questions.write(question + b"\n")
+            await self._questions.drain()
+        line = await self._answers.readline()
+        if not line.endswith(b"\n"):
+            raise await self._ended()
+        return line.removesuffix(b"\n")
+
+    async def take(self, size: int) -> bytes:
+        """So many bytes of what follows. Raises as `run`."""
+        try:
+            return await self._answers.readexactly(size)
+        except IncompleteReadError as error:
+            raise await self._ended() from error
+
+    async def _ended(self) -> TielineError:
+        errors, _ = await _read(self._process.stderr, _ERROR_BYTES)
+        complaint = self._command.redactor.text(errors.decode(errors="replace")).strip()
+        return explain(self._command.arguments[0], await self._process.wait(), complaint)
+
+
+@asynccontextmanager
+async def conversing(command: Command) -> AsyncIterator[Conversation]:
+    """A git to talk with until the block ends. Raises `GitFailed` when that takes longer than `seconds`.
+
+    For commands that say little beside their answers: what they complain of is read only once they have ended.
+    """
+    async with _started(command, stdin=PIPE) as process:
+        try:
+            async with asyncio.timeout(command.seconds):
+                yield Conversation(command, process)
+                await _feed(process, b"")
+                await process.wait()
+        except TimeoutError as error:
+            raise _too_slow(command) from error
+
+
 def _too_slow(command: Command) -> GitFailed:
     return GitFailed(f"git {command.arguments[0]} took longer than {command.seconds:g} s.")
 
 
 @asynccontextmanager
-async def _started(command: Command) -> AsyncIterator[Process]:
+async def _started(command: Command, stdin: int | None = None) -> AsyncIterator[Process]:
     """A running git in its own process group, none of which is left when the block is."""
     process = await asyncio.create_subprocess_exec(
         *restrained(command),
-        stdin=PIPE if command.stdin else DEVNULL,
+        stdin=stdin or (PIPE if command.stdin else DEVNULL),
         stdout=PIPE,
         stderr=PIPE,
         env=environment_of(command),

@@ -23,6 +23,7 @@ from tieline.git.command import LARGEST_FILE, MEGABYTE, Command, run, run_for_be
 from tieline.git.failures import explain, is_vanished_object
 from tieline.git.history import LOG_FORMAT, MOST_BYTES_OF_LOG, parse_log
 from tieline.git.listing import fetch_refs
+from tieline.git.reader import Reader
 from tieline.git.refs import (
     HEADS,
     REF_FORMAT,
@@ -81,6 +82,10 @@ class Repositories:
         if project_id not in self._open:
             self._open[project_id] = Mirror(self._path(project_id), self._resolve, self._http)
         return self._open[project_id]
+
+    def read(self, project_id: str) -> Reader:
+        """The project's repository, only to be looked at: it is not made by that."""
+        return Reader(self._path(project_id))
 
     def _path(self, project_id: str) -> Path:
         if not _PROJECT.match(project_id):
