@@ -5,9 +5,10 @@ import hmac
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args, get_origin
 
 import orjson
+from pydantic.fields import FieldInfo
 
 from tieline.core.remote import HookEvent, Scope
 from tieline.integrations.base import IntegrationType
@@ -103,7 +104,7 @@ def _writable(fields: type[Fields], prefix: str) -> Iterator[tuple[str, bool]]:
 
 
 def full_body(kind: IntegrationType, secret: str) -> dict[str, Any]:
-    """The example, with every object present and `secret` in every write-only field."""
+    """The example, with every object present and `secret` in every write-only field that is no choice."""
     return {**kind.example, **_filled(kind.fields, kind.example, secret)}
 
 
@@ -112,12 +113,17 @@ def _filled(fields: type[Fields], example: Mapping[str, Any], secret: str) -> di
     for name, field in fields.model_fields.items():
         inner = nested(field)
         if is_write_only(field):
-            body[name] = secret
+            body[name] = choices(field)[-1] if choices(field) else secret
         elif inner is not None:
             strings = {part: f"a {part}" for part in inner.model_fields}
             body[name] = _filled(inner, {**strings, **(example.get(name) or {})}, secret)
     body.pop("type", None)
     return body
+
+
+def choices(field: FieldInfo) -> tuple[Any, ...]:
+    """The values that a field may have, where they are a few."""
+    return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
 
 
 def replaced(body: dict[str, Any], dotted: str, value: object) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.contract.samples import full_body, replaced, without, writable
+from tests.contract.samples import choices, full_body, replaced, without, writable
 from tieline.api.documents import Writer
 from tieline.core import wire
 from tieline.core.documents import Integration
@@ -20,7 +20,12 @@ from tieline.integrations.base import IntegrationType, Registry
 from tieline.integrations.fields import (
     Accepted,
     Fields,
+    Needs,
+    basis_of,
+    basis_of_default,
+    is_read_only,
     is_write_only,
+    mark_of,
     nested,
     render_config,
     validate_create,
@@ -33,11 +38,13 @@ from tieline.net.egress import Policy
 
 CANARY = "canary-7f3a9c51d2"
 SENTENCE = re.compile(r"[A-Z].*[.?]\Z", re.DOTALL)
-FIELDS = [(kind, name, required) for kind in ALL for name, required in writable(kind)]
 
 each_type = pytest.mark.parametrize("kind", ALL, ids=[kind.key for kind in ALL])
-each_field = pytest.mark.parametrize(
-    ("kind", "name", "required"), FIELDS, ids=[f"{kind.key}-{name}" for kind, name, _ in FIELDS]
+acting = pytest.mark.parametrize(
+    "kind", [kind for kind in ALL if kind.acts], ids=[kind.key for kind in ALL if kind.acts]
+)
+waiting = pytest.mark.parametrize(
+    "kind", [kind for kind in ALL if not kind.acts], ids=[kind.key for kind in ALL if not kind.acts]
 )
 
 
@@ -56,6 +63,15 @@ def stored(kind: IntegrationType, accepted: Accepted) -> Integration:
     moment = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
     secrets = {name: each for name, each in accepted.secrets.items() if each is not None}
     return Integration("integration23", "project234567", kind.key, accepted.config, moment, None, secrets)
+
+
+def written(kind: IntegrationType, secret: str) -> dict[str, str]:
+    """What a full body has in write-only fields, by dotted name."""
+    fields = kind.fields.model_fields
+    return {
+        name: choices(fields[name])[-1] if name in fields and choices(fields[name]) else secret
+        for name in write_only_names(kind.fields)
+    }
 
 
 def patched(kind: IntegrationType, present: Integration, body: dict[str, Any]) -> Accepted:
@@ -77,8 +93,32 @@ def test_the_declaration_is_complete(kind: IntegrationType) -> None:
         assert setting.help.endswith(".")
     helpless = [name for name in _help(kind.fields) if not str(_help(kind.fields)[name]).endswith(".")]
     assert helpless == []
-    assert not kind.is_git_source or kind.source is not None
     assert (kind.hook_format is None) == (kind.hook_events == ())
+
+
+@acting
+def test_a_type_that_acts_plays_a_role(kind: IntegrationType) -> None:
+    assert kind.is_git_source == (kind.source is not None)
+    assert _roles(kind) != []
+
+
+@waiting
+def test_a_type_that_does_not_act_yet_says_so_and_plays_no_role(kind: IntegrationType) -> None:
+    assert SENTENCE.match(kind.not_yet)
+    assert _roles(kind) == []
+    assert kind.settings == ()
+
+
+def _roles(kind: IntegrationType) -> list[str]:
+    names = ("source", "hook_registrar", "status_reporter", "validator", "hook_format")
+    return [name for name in names if getattr(kind, name) is not None]
+
+
+@each_type
+def test_it_is_known_what_every_field_and_every_default_rests_on(kind: IntegrationType) -> None:
+    for name, field in kind.fields.model_fields.items():
+        assert SENTENCE.match(basis_of(field).note), name
+        assert (basis_of_default(field) is None) == field.is_required(), name
 
 
 def _help(fields: type[Fields], prefix: str = "") -> dict[str, str | None]:
@@ -102,33 +142,36 @@ def test_the_example_is_accepted_with_and_without_its_type(kind: IntegrationType
     model_to_create(kind).model_validate(given_type)
 
 
-@each_field
-def test_a_required_field_that_is_missing_is_named(kind: IntegrationType, name: str, required: bool) -> None:  # noqa: FBT001
-    body = without(full_body(kind, CANARY), name)
-    if not required:
-        assert validate_create(kind.fields, body).changed
-        return
-    assert refused(kind, body)[name].startswith("This field is required.")
+@each_type
+def test_a_required_field_that_is_missing_is_named(kind: IntegrationType) -> None:
+    for name, required in writable(kind):
+        body = without(full_body(kind, CANARY), name)
+        if required:
+            assert refused(kind, body)[name].startswith("This field is required.")
+        else:
+            assert validate_create(kind.fields, body).changed
 
 
-@each_field
-def test_a_required_field_may_not_be_null(kind: IntegrationType, name: str, required: bool) -> None:  # noqa: FBT001
-    body = replaced(full_body(kind, CANARY), name, None)
-    if required:
-        assert "null" in refused(kind, body)[name]
+@each_type
+def test_a_required_field_may_not_be_null(kind: IntegrationType) -> None:
+    for name, required in writable(kind):
+        if required:
+            assert "null" in refused(kind, replaced(full_body(kind, CANARY), name, None))[name]
 
 
-@each_field
+@each_type
 @pytest.mark.parametrize("value", [2.5, [2.5], [[CANARY]]], ids=["fraction", "list", "lists"])
-def test_a_value_of_the_wrong_type_is_told(kind: IntegrationType, name: str, required: bool, value: object) -> None:  # noqa: FBT001
-    detail = refused(kind, replaced(full_body(kind, CANARY), name, value))
-    assert [each for each in detail if each == name or each.startswith(f"{name}.")]
+def test_a_value_of_the_wrong_type_is_told(kind: IntegrationType, value: object) -> None:
+    for name, _ in writable(kind):
+        detail = refused(kind, replaced(full_body(kind, CANARY), name, value))
+        assert [each for each in detail if each == name or each.startswith(f"{name}.")]
 
 
-@each_field
-def test_an_unknown_field_is_answered_with_the_nearest_known(kind: IntegrationType, name: str, required: bool) -> None:  # noqa: FBT001
-    detail = refused(kind, replaced(full_body(kind, CANARY), f"{name}x", CANARY))
-    assert name.rpartition(".")[2] in detail[f"{name}x"]
+@each_type
+def test_an_unknown_field_is_answered_with_the_nearest_known(kind: IntegrationType) -> None:
+    for name, _ in writable(kind):
+        detail = refused(kind, replaced(full_body(kind, CANARY), f"{name}x", CANARY))
+        assert name.rpartition(".")[2] in detail[f"{name}x"]
 
 
 @each_type
@@ -157,9 +200,7 @@ def test_fields_that_clients_send_all_the_same_are_let_pass(kind: IntegrationTyp
 @each_type
 def test_secrets_are_kept_apart_and_never_shown(kind: IntegrationType) -> None:
     accepted = validate_create(kind.fields, full_body(kind, CANARY))
-    assert {name: each.reveal() for name, each in accepted.secrets.items() if each} == dict.fromkeys(
-        write_only_names(kind.fields), CANARY
-    )
+    assert {name: each.reveal() for name, each in accepted.secrets.items() if each} == written(kind, CANARY)
     integration = stored(kind, accepted)
     places = [accepted.config, shown(kind, integration), wire.render_integration_fields(integration)]
     assert CANARY not in f"{accepted!r} {integration!r} {places} {render_config(kind.fields, accepted.config)}"
@@ -209,17 +250,42 @@ def test_a_patch_to_another_type_is_refused(kind: IntegrationType) -> None:
 
 
 @each_type
-def test_a_patch_changes_the_field_it_names_and_no_other(kind: IntegrationType) -> None:
+def test_a_switch_that_is_patched_changes_no_other_field_but_those_that_need_it(kind: IntegrationType) -> None:
     integration = stored(kind, validate_create(kind.fields, full_body(kind, CANARY)))
-    for name, _ in writable(kind):
-        value = integration.config.get(name)
-        if not isinstance(value, bool):
+    for name, value in integration.config.items():
+        if not isinstance(value, bool) or is_read_only(kind.fields.model_fields[name]):
             continue
         after = patched(kind, integration, {name: not value})
         assert after.changed
-        assert after.config[name] is not value
-        # Another field may follow only where the type settles fields that depend on each other.
-        assert after.config == kind.fields.settle({**integration.config, name: not value})
+        assert after.config == {**integration.config, **dict.fromkeys(_in_need(kind, name), False), name: not value}
+
+
+@each_type
+def test_a_switch_is_off_while_the_one_that_it_needs_is(kind: IntegrationType) -> None:
+    for name, field in kind.fields.model_fields.items():
+        if (needed := mark_of(field, Needs)) is not None:
+            body = {**full_body(kind, CANARY), name: True}
+            assert validate_create(kind.fields, {**body, needed.switch: False}).config[name] is False
+            assert validate_create(kind.fields, {**body, needed.switch: True}).config[name] is True
+
+
+def _in_need(kind: IntegrationType, switch: str) -> list[str]:
+    fields = kind.fields.model_fields.items()
+    return [name for name, field in fields if mark_of(field, Needs) == Needs(switch)]
+
+
+@each_type
+def test_what_only_tieline_sets_survives_a_patch(kind: IntegrationType) -> None:
+    integration = stored(kind, validate_create(kind.fields, full_body(kind, CANARY)))
+    ours = {
+        name: {"a token": "that expires"}
+        for name, field in kind.fields.model_fields.items()
+        # What is read from a secret follows the secret.
+        if is_read_only(field) and name != "token_type"
+    }
+    known = replace(integration, config={**integration.config, **ours})
+    after = patched(kind, known, full_body(kind, "another secret"))
+    assert {name: after.config[name] for name in ours} == ours
 
 
 @each_type
@@ -254,18 +320,21 @@ def test_secrets_stay_unless_their_object_becomes_another(kind: IntegrationType)
 def test_a_patch_with_a_new_secret_is_a_change(kind: IntegrationType) -> None:
     integration = stored(kind, validate_create(kind.fields, full_body(kind, CANARY)))
     after = patched(kind, integration, full_body(kind, "another secret"))
-    names = list(write_only_names(kind.fields))
-    assert after.changed is bool(names)
-    assert {name: each.reveal() for name, each in after.secrets.items() if each} == dict.fromkeys(
-        names, "another secret"
-    )
+    assert after.changed is bool(list(write_only_names(kind.fields)))
+    assert {name: each.reveal() for name, each in after.secrets.items() if each} == written(kind, "another secret")
 
 
 @each_type
 def test_an_integration_of_before_a_field_existed_reads_its_default(kind: IntegrationType) -> None:
     integration = stored(kind, validate_create(kind.fields, kind.example))
     for name, field in kind.fields.model_fields.items():
-        if field.is_required() or is_write_only(field) or nested(field) is not None or name not in integration.config:
+        if (
+            field.is_required()
+            or is_write_only(field)
+            or is_read_only(field)
+            or nested(field) is not None
+            or name not in integration.config
+        ):
             continue
         older = replace(integration, config=without(integration.config, name))
         assert shown(kind, older)[name] == field.get_default(call_default_factory=True)

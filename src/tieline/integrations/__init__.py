@@ -1,5 +1,43 @@
 """The integration types of Tieline: one line each, and nothing else."""
 
-from tieline.integrations import bitbucket
+from tieline.integrations import (
+    bitbucket,
+    bitbucket_server,
+    blackfire,
+    cdn_fastly,
+    github,
+    gitlab,
+    health_email,
+    health_pagerduty,
+    health_slack,
+    health_webhook,
+    httplog,
+    newrelic,
+    otlplog,
+    script,
+    splunk,
+    sumologic,
+    syslog,
+    webhook,
+)
 
-ALL = (bitbucket.TYPE,)
+ALL = (
+    bitbucket.TYPE,
+    bitbucket_server.TYPE,
+    github.TYPE,
+    gitlab.TYPE,
+    webhook.TYPE,
+    script.TYPE,
+    health_email.TYPE,
+    health_pagerduty.TYPE,
+    health_slack.TYPE,
+    health_webhook.TYPE,
+    httplog.TYPE,
+    otlplog.TYPE,
+    newrelic.TYPE,
+    splunk.TYPE,
+    sumologic.TYPE,
+    syslog.TYPE,
+    cdn_fastly.TYPE,
+    blackfire.TYPE,
+)

@@ -105,7 +105,10 @@ class Setting:
 
 @dataclass(frozen=True, eq=False)
 class IntegrationType:
-    """One integration type: what it is, its fields, the roles it plays."""
+    """One integration type: what it is, its fields, the roles it plays.
+
+    `not_yet` is a sentence about a type that is declared only: it is kept and served, and does nothing.
+    """
 
     key: str
     title: str
@@ -113,6 +116,7 @@ class IntegrationType:
     fields: type[IntegrationFields]
     example: JSON
     is_git_source: bool = False
+    not_yet: str = ""
     settings: tuple[Setting, ...] = ()
     hook_format: HookFormat | None = None
     hook_events: tuple[str, ...] = ()
@@ -120,6 +124,16 @@ class IntegrationType:
     hook_registrar: Callable[[Integration, Toolbox], HookRegistrar] | None = None
     status_reporter: Callable[[Integration, Toolbox], StatusReporter] | None = None
     validator: Callable[[Integration, Toolbox], Validator] | None = None
+
+    @property
+    def acts(self) -> bool:
+        """Whether integrations of the type do anything."""
+        return not self.not_yet
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether environments follow what the Git source has; a project may have one, followed or not."""
+        return self.is_git_source and self.acts
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """One class per type declares its fields; everything else about them is derived here.
 
-A subclass of `IntegrationFields` is what a client may send on creation. Marks say what may not be read back
-(`WriteOnly`) or not be sent (`ReadOnly`). Objects nest one level deep. Pure: no I/O.
+A subclass of `IntegrationFields` is what a client may send on creation. Marks in `Annotated` say what may not be read
+back (`WRITE_ONLY`) or not be sent (`READ_ONLY`), which other field one needs (`Needs`), what Tieline calls (`Called`),
+and what a field rests on (`Basis`). Objects nest one level deep. Pure: no I/O.
 """
 
 import difflib
@@ -9,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import UnionType
-from typing import Annotated, Any, ClassVar, Final, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
@@ -22,6 +23,7 @@ from tieline.core.secret import Secret
 MESSAGE: Final = "The integration is invalid."
 # Clients send whole documents back, so what they may not change is ignored.
 COMMON_READ_ONLY: Final = frozenset({"id", "created_at", "updated_at", "role", "project", "_links", "_embedded"})
+M = TypeVar("M")
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,57 @@ WRITE_ONLY: Final = Mark("write-only", "writeOnly")
 READ_ONLY: Final = Mark("read-only", "readOnly")
 
 
+@dataclass(frozen=True)
+class Needs:
+    """The switch is off whenever another one of the same type is."""
+
+    switch: str
+
+
+@dataclass(frozen=True)
+class Called:
+    """What stands in the field is an address that Tieline calls: a whole `url`, or a `host`."""
+
+    kind: Literal["url", "host"]
+
+
+CALLED_URL: Final = Called("url")
+CALLED_HOST: Final = Called("host")
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a field, or its default, rests on.
+
+    `documented` by the vendor; `observed` on the vendor's clients; `inferred`, which is Tieline's choice where the
+    vendor says nothing; `added` by Tieline. The note is a sentence about it.
+    """
+
+    kind: Literal["documented", "observed", "inferred", "added"]
+    note: str
+    about: Literal["field", "default"] = "field"
+
+
+DOCUMENTED: Final = Basis("documented", "It is in the vendor's OpenAPI document.")
+SENT_BY_CLI: Final = Basis("observed", "The vendor's command line sends it when it is not told otherwise.", "default")
+OUR_CHOICE: Final = Basis("inferred", "The vendor names no default.", "default")
+NULLABLE: Final = Basis("documented", "It is optional and may be null.", "default")
+_MARKS: Final = (Mark, Needs, Called, Basis)
+
+
 class Fields(BaseModel):
     """An object of fields: strict about JSON types and about names."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        strict=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True, defer_build=True
+    )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """A mark within a type, where nobody would see it, could give a secret away."""
+        for name, field in cls.model_fields.items():
+            for mark in _marks_within(field.annotation):
+                raise TypeError(f"{cls.__name__}.{name}: {mark} belongs to the whole: Annotated[str | None, MARK]")
 
 
 class IntegrationFields(Fields):
@@ -60,7 +109,8 @@ class IntegrationFields(Fields):
     @classmethod
     def settle(cls, values: JSON) -> JSON:
         """Fields that depend on others, brought in line after validation."""
-        return values
+        needs = ((name, mark_of(field, Needs)) for name, field in cls.model_fields.items())
+        return values | {name: values[name] and values[each.switch] for name, each in needs if each is not None}
 
 
 @dataclass(frozen=True)
@@ -80,6 +130,38 @@ def is_write_only(field: FieldInfo) -> bool:
 def is_read_only(field: FieldInfo) -> bool:
     """Whether the field is Tieline's to set."""
     return READ_ONLY in field.metadata
+
+
+def mark_of(field: FieldInfo, kind: type[M]) -> M | None:
+    """The field's first mark of a kind."""
+    return next((each for each in field.metadata if isinstance(each, kind)), None)
+
+
+def basis_of(field: FieldInfo) -> Basis:
+    """What the field rests on."""
+    return next((each for each in _bases(field) if each.about == "field"), DOCUMENTED)
+
+
+def basis_of_default(field: FieldInfo) -> Basis | None:
+    """What the field's default rests on; None where nothing is said, and for required fields."""
+    return next((each for each in _bases(field) if each.about == "default"), None)
+
+
+def _bases(field: FieldInfo) -> Iterator[Basis]:
+    return (each for each in field.metadata if isinstance(each, Basis))
+
+
+def default_of(field: FieldInfo) -> Any:
+    """The value of an optional field that is not sent."""
+    return field.get_default(call_default_factory=True)
+
+
+def called_urls(kind: type[Fields], config: JSON) -> Iterator[tuple[str, str]]:
+    """The fields that hold addresses to call, with a URL for each; defaults, which nobody chose, are left out."""
+    for name, field in kind.model_fields.items():
+        called, value = mark_of(field, Called), config.get(name)
+        if called is not None and isinstance(value, str) and value != field.default:
+            yield name, value if called.kind == "url" else f"https://{f'[{value}]' if ':' in value else value}/"
 
 
 def nested(field: FieldInfo) -> type[Fields] | None:
@@ -115,7 +197,8 @@ def validate_patch(
     if body.get("type", type_key) != type_key:
         raise Invalid({"type": f"The type of an integration cannot be changed; it is {type_key!r}."}, MESSAGE)
     given = kind.normalise(_without_read_only(kind, body))
-    values = _validate(kind, _merge(kind, config, secrets, given))
+    ours = {name: config[name] for name, field in kind.model_fields.items() if is_read_only(field) and name in config}
+    values = _validate(kind, _merge(kind, config, secrets, given), ours)
     kept = dict(_secrets(kind, values))
     forgotten = {name: None for name in write_only_names(kind) if name in secrets and name not in kept}
     new_config = _readable(kind, values)
@@ -126,11 +209,7 @@ def validate_patch(
 def render_config(kind: type[IntegrationFields], config: JSON) -> JSON:
     """The readable fields in their declared order; those stored before a field existed get its default."""
     fields = kind.model_fields.items()
-    return {
-        name: config.get(name, field.get_default(call_default_factory=True))
-        for name, field in fields
-        if not is_write_only(field)
-    }
+    return {name: config.get(name, default_of(field)) for name, field in fields if not is_write_only(field)}
 
 
 def describe_error(kind: type[BaseModel], error: ErrorDetails, body: Any) -> tuple[str, str]:
@@ -141,10 +220,11 @@ def describe_error(kind: type[BaseModel], error: ErrorDetails, body: Any) -> tup
     return ".".join(path), _sentence(error, _value_at(body, path), known, secret=secret)
 
 
-def _validate(kind: type[IntegrationFields], body: JSON) -> JSON:
+def _validate(kind: type[IntegrationFields], body: JSON, ours: JSON | None = None) -> JSON:
+    """The values of all fields; `ours` are those that only Tieline sets."""
     normal = kind.normalise(body)
     try:
-        values = kind.model_validate(normal).model_dump()
+        values = kind.model_validate(normal).model_dump() | (ours or {})
     except ValidationError as errors:
         raise Invalid(dict(describe_error(kind, each, normal) for each in errors.errors()), MESSAGE) from None
     return kind.settle(values)
@@ -152,7 +232,8 @@ def _validate(kind: type[IntegrationFields], body: JSON) -> JSON:
 
 def _without_read_only(kind: type[IntegrationFields], body: JSON) -> JSON:
     own = {name for name, field in kind.model_fields.items() if is_read_only(field)}
-    ignored = COMMON_READ_ONLY | own | kind.also_accepted | {"type"}
+    # A type may have a field of its own by a common name, as GitLab's have a project.
+    ignored = (COMMON_READ_ONLY - kind.model_fields.keys()) | own | kind.also_accepted | {"type"}
     return {name: value for name, value in body.items() if name not in ignored}
 
 
@@ -195,7 +276,7 @@ def _readable(kind: type[Fields], values: JSON) -> JSON:
 def _secrets(kind: type[Fields], values: JSON, prefix: str = "") -> Iterator[tuple[str, Secret]]:
     for name, field in kind.model_fields.items():
         value = values.get(name)
-        if is_write_only(field) and isinstance(value, str):
+        if is_write_only(field) and isinstance(value, str) and value:
             yield prefix + name, Secret(value)
         elif (inner := nested(field)) is not None and isinstance(value, dict):
             yield from _secrets(inner, value, f"{prefix}{name}.")
@@ -293,6 +374,13 @@ def _show(found: Any, *, secret: bool) -> str:
 
 def _json_type(value: Any) -> str:
     return "null" if value is None else _JSON_TYPES.get(type(value), "an object")
+
+
+def _marks_within(annotation: Any) -> Iterator[object]:
+    for part in get_args(annotation):
+        if isinstance(part, _MARKS):
+            yield part
+        yield from _marks_within(part)
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:

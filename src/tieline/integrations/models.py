@@ -3,6 +3,7 @@
 Pure. What they describe is done by `fields`: these carry titles, defaults and help into OpenAPI.
 """
 
+import copy
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.fields import FieldInfo
 
 from tieline.integrations.base import IntegrationType
-from tieline.integrations.fields import WRITE_ONLY, Fields, IntegrationFields, is_read_only, is_write_only, nested
+from tieline.integrations.fields import READ_ONLY, Fields, IntegrationFields, is_read_only, is_write_only, nested
 
 if TYPE_CHECKING:
     from pydantic.config import JsonDict
@@ -28,9 +29,10 @@ def model_to_create(kind: IntegrationType) -> type[BaseModel]:
 
 @cache
 def model_to_patch(kind: IntegrationType) -> type[BaseModel]:
-    """What a client sends to change one: any part of it."""
+    """What a client sends to change one: any part of it, and its type only to say that it is the same."""
+    type_of = (Literal[kind.key], Field(default=None, description="The type, which cannot be changed."))
     fields = {name: (field.annotation, _optional(field)) for name, field in _writable(kind.fields)}
-    return _model(f"{_stem(kind)}Patch", fields, kind.summary)
+    return _model(f"{_stem(kind)}Patch", {"type": type_of, **fields}, kind.summary)
 
 
 @cache
@@ -49,7 +51,7 @@ def _writable(fields: type[IntegrationFields]) -> list[tuple[str, FieldInfo]]:
 
 def _readable(fields: type[Fields]) -> dict[str, Any]:
     return {
-        name: (_readable_type(field), Field(description=field.description))
+        name: (_readable_type(field), Field(description=field.description, json_schema_extra=_read_marks(field)))
         for name, field in fields.model_fields.items()
         if not is_write_only(field)
     }
@@ -63,9 +65,15 @@ def _readable_type(field: FieldInfo) -> Any:
     return readable | None if type(None) in getattr(field.annotation, "__args__", ()) else readable
 
 
-def _optional(field: FieldInfo) -> Any:
-    marks: JsonDict = {WRITE_ONLY.keyword: True} if is_write_only(field) else {}
-    return Field(default=None, description=field.description, json_schema_extra=marks)
+def _read_marks(field: FieldInfo) -> "JsonDict":
+    return {READ_ONLY.keyword: True} if is_read_only(field) else {}
+
+
+def _optional(field: FieldInfo) -> FieldInfo:
+    """The same field, with its marks and limits, which need not be sent."""
+    optional = copy.copy(field)
+    optional.default, optional.default_factory = None, None
+    return optional
 
 
 def _type_of(kind: IntegrationType) -> dict[str, Any]:
@@ -77,9 +85,14 @@ def _model(name: str, fields: dict[str, Any], help_text: str) -> type[BaseModel]
     return made
 
 
+def _given(help_text: str) -> Any:
+    """A field that is Tieline's to set."""
+    return Field(description=help_text, json_schema_extra={READ_ONLY.keyword: True})
+
+
 _COMMON: Final[dict[str, Any]] = {
-    "id": (str, Field(description="The identifier of the integration.")),
-    "created_at": (datetime | None, Field(description="When it was created.")),
-    "updated_at": (datetime | None, Field(description="When it was last changed; null until then.")),
-    "role": (str, Field(description="Always empty; the vendor's clients expect it.")),
+    "id": (str, _given("The identifier of the integration.")),
+    "created_at": (datetime | None, _given("When it was created.")),
+    "updated_at": (datetime | None, _given("When it was last changed; null until then.")),
+    "role": (str, _given("Always empty; the vendor's clients expect it.")),
 }

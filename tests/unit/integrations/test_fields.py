@@ -10,10 +10,19 @@ from tieline.core.errors import Invalid
 from tieline.core.secret import Secret
 from tieline.integrations.base import IntegrationType
 from tieline.integrations.fields import (
+    CALLED_HOST,
+    CALLED_URL,
+    DOCUMENTED,
+    OUR_CHOICE,
     READ_ONLY,
     WRITE_ONLY,
+    Basis,
     Fields,
     IntegrationFields,
+    Needs,
+    basis_of,
+    basis_of_default,
+    called_urls,
     render_config,
     validate_create,
     validate_patch,
@@ -241,6 +250,83 @@ def test_the_models_carry_the_declaration_into_the_description_of_the_api() -> N
     assert {"token", "pin"}.isdisjoint(read["properties"])
     assert read["$defs"]["LoginRead"]["properties"].keys() == {"user"}
     assert read["properties"]["seen"]["description"] == "How often."
+
+
+@pytest.mark.parametrize("mark", [WRITE_ONLY, READ_ONLY, Needs("other"), CALLED_URL, DOCUMENTED])
+def test_a_mark_that_nobody_would_see_is_refused(mark: object) -> None:
+    hidden: Any = Annotated[str, mark]
+    with pytest.raises(TypeError, match=r"Leaky\.token: .* belongs to the whole"):
+        type("Leaky", (Fields,), {"__annotations__": {"token": hidden | None}, "token": None})
+    with pytest.raises(TypeError, match=r"Leaky\.tokens"):
+        type("Leaky", (Fields,), {"__annotations__": {"tokens": list[hidden]}})
+
+
+def test_evidence_stands_beside_a_field_and_not_in_its_schema() -> None:
+    class Evident(IntegrationFields):
+        plain: str
+        seen: Annotated[bool, Basis("observed", "Clients send it."), OUR_CHOICE] = True
+
+    fields = Evident.model_fields
+    assert (basis_of(fields["plain"]), basis_of_default(fields["plain"])) == (DOCUMENTED, None)
+    assert (basis_of(fields["seen"]).kind, basis_of_default(fields["seen"])) == ("observed", OUR_CHOICE)
+    assert Evident.model_json_schema()["properties"]["seen"] == {"default": True, "title": "Seen", "type": "boolean"}
+
+
+class Caller(IntegrationFields):
+    url: Annotated[str, CALLED_URL]
+    host: Annotated[str, CALLED_HOST] = "localhost"
+    mirror: Annotated[str | None, CALLED_URL] = None
+    title: str = "https://not.called.example"
+
+
+def test_what_is_called_is_told_as_urls_but_for_what_nobody_chose() -> None:
+    chosen = {
+        "url": "https://a.example/x",
+        "host": "fd00::1",
+        "mirror": "http://b.example",
+        "title": "http://c.example",
+    }
+    assert dict(called_urls(Caller, chosen)) == {
+        "url": "https://a.example/x",
+        "host": "https://[fd00::1]/",
+        "mirror": "http://b.example",
+    }
+    assert dict(called_urls(Caller, {"url": "x", "host": "localhost", "mirror": None})) == {"url": "x"}
+
+
+class Switches(IntegrationFields):
+    project: str
+    build: bool = True
+    drafts: Annotated[bool, Needs("build")] = True
+    expires: Annotated[str | None, READ_ONLY] = None
+    pin: Annotated[str, WRITE_ONLY] = ""
+
+
+def test_a_switch_that_needs_another_is_off_with_it() -> None:
+    assert validate_create(Switches, {"project": "p", "build": False, "drafts": True}).config["drafts"] is False
+
+
+def test_a_type_may_have_a_field_with_a_common_name() -> None:
+    assert validate_create(Switches, {"project": "mine", "id": "x"}).config["project"] == "mine"
+
+
+def test_a_patch_keeps_what_only_tieline_sets() -> None:
+    config = {"project": "p", "build": True, "drafts": True, "expires": "2027-01-01"}
+    after = validate_patch(Switches, "switches", config, {}, {"build": False, "expires": "never"})
+    assert after.config == {"project": "p", "build": False, "drafts": False, "expires": "2027-01-01"}
+
+
+def test_an_empty_secret_is_none_and_forgets_the_one_that_was_there() -> None:
+    created = validate_create(Switches, {"project": "p", "pin": ""})
+    assert dict(created.secrets) == {}
+    after = validate_patch(Switches, "switches", created.config, {"pin": Secret("1234")}, {"pin": ""})
+    assert after.changed
+    assert dict(after.secrets) == {"pin": None}
+
+
+def test_limits_of_a_field_hold_in_the_description_of_a_patch_too() -> None:
+    port = model_to_patch(TYPE).model_json_schema()["properties"]["port"]
+    assert (port["minimum"], port["maximum"]) == (1, 65535)
 
 
 def test_documents_say_which_fields_are_secrets() -> None:

@@ -1,7 +1,6 @@
 """Bitbucket Cloud: what it is, its fields, the roles it plays."""
 
-import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
@@ -9,30 +8,15 @@ from tieline.core.documents import JSON
 from tieline.integrations.base import IntegrationType, Setting
 from tieline.integrations.bitbucket import hook, roles, validator
 from tieline.integrations.bitbucket.client import API, OAUTH
-from tieline.integrations.bitbucket.names import is_repository
-from tieline.integrations.fields import WRITE_ONLY, Fields, IntegrationFields
-
-_ADDRESS: Final = re.compile(
-    r"\A(?:https?://(?:[^/@]*@)?(?:www\.)?bitbucket\.org/|(?:ssh://)?git@bitbucket\.org[:/])", re.IGNORECASE
-)
-
-
-def _filled(value: str) -> str:
-    """Neither length nor alphabet is judged: Atlassian changed both before."""
-    if not value.strip():
-        raise ValueError("Must not be empty.")
-    if not value.isprintable():
-        raise ValueError("Must not contain line breaks or other control characters; please copy it again.")
-    return value
+from tieline.integrations.fields import NULLABLE, OUR_CHOICE, SENT_BY_CLI, WRITE_ONLY, Basis, Fields
+from tieline.integrations.git_hosts import GitFields, is_repository, shorten
+from tieline.integrations.values import Filled
 
 
 def _repository(value: str) -> str:
     if not is_repository(value):
         raise ValueError("Must be user/repo, as in the repository's address: https://bitbucket.org/user/repo.")
     return value
-
-
-Filled = Annotated[str, AfterValidator(_filled)]
 
 
 class AppCredentials(Fields):
@@ -58,53 +42,37 @@ class AddonCredentials(Fields):
     """The secret of the installation; never returned."""
 
 
-class BitbucketFields(IntegrationFields):
+class BitbucketFields(GitFields):
     """The fields of a Bitbucket integration, in the order they are read."""
 
-    fetch_branches: bool = True
-    """Whether every branch is mirrored and becomes an environment."""
-
-    prune_branches: bool = True
-    """Whether environments are removed when their branch is gone at Bitbucket (requires `fetch_branches`)."""
-
-    environment_init_resources: Literal["default", "manual", "minimum", "parent"] = "default"
-    """The resources that the services of a new environment start with."""
-
-    app_credentials: AppCredentials | None = None
+    app_credentials: Annotated[AppCredentials | None, NULLABLE] = None
     """The OAuth2 consumer that Tieline authenticates with."""
 
-    addon_credentials: AddonCredentials | None = None
+    addon_credentials: Annotated[AddonCredentials | None, NULLABLE] = None
     """The Connect add-on installation that Tieline authenticates with, where there is no consumer."""
 
     repository: Annotated[str, AfterValidator(_repository)]
     """The Bitbucket repository, in the form `user/repo`."""
 
-    build_pull_requests: bool = True
+    build_pull_requests: Annotated[bool, SENT_BY_CLI] = True
     """Whether each open pull request becomes an environment."""
 
-    pull_requests_clone_parent_data: bool = True
+    pull_requests_clone_parent_data: Annotated[bool, OUR_CHOICE] = True
     """Whether the environment of a pull request starts with a copy of its parent's data."""
 
-    pull_requests_max_pages: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    pull_requests_max_pages: Annotated[
+        Annotated[int, Field(ge=1, le=1_000_000)] | None,
+        Basis("documented", "Null means no limit.", "default"),
+    ] = None
     """How many pages of open pull requests one sync walks, 50 on each; null means no limit."""
 
-    resync_pull_requests: bool = False
+    resync_pull_requests: Annotated[bool, SENT_BY_CLI] = False
     """Whether the data of a pull request's environment is copied anew from its parent at every build."""
 
     @classmethod
     def normalise(cls, body: JSON) -> JSON:
         """A repository may be given by its address, and the vendor's command line adds a slash to it."""
-        given = body.get("repository")
-        return body | {"repository": _shorten(given)} if isinstance(given, str) else body
-
-    @classmethod
-    def settle(cls, values: JSON) -> JSON:
-        """Pruning what is not fetched makes no sense, so it is off then, as the vendor's command line has it."""
-        return values | {"prune_branches": values["prune_branches"] and values["fetch_branches"]}
-
-
-def _shorten(repository: str) -> str:
-    return _ADDRESS.sub("", repository, count=1).strip("/").removesuffix(".git")
+        return shorten(body, "repository", "https://bitbucket.org")
 
 
 TYPE: Final = IntegrationType(

@@ -25,8 +25,8 @@ from tieline.core.remote import (
 from tieline.core.secret import Secret
 from tieline.integrations.bitbucket.client import PAGE_LENGTH, BitbucketClient, endpoint, parse_object
 from tieline.integrations.bitbucket.hook import CORE_EVENTS, EVENTS
-from tieline.integrations.bitbucket.names import is_repository
 from tieline.integrations.bitbucket.pulls import PULL_FIELDS, parse_pull
+from tieline.integrations.git_hosts import is_repository
 
 _STATES: Final[dict[BuildState, str]] = {
     "running": "INPROGRESS",

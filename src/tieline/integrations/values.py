@@ -1,0 +1,84 @@
+"""Kinds of values that the fields of several types have, each with its check. Pure."""
+
+import re
+from ipaddress import IPv6Address
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+_HOST: Final = re.compile(r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?\Z")
+_EMAIL: Final = re.compile(r"[^@\s,;<>()\"]{1,64}@[^@\s,;<>()\"/]{1,253}\Z")
+# What RFC 9110 calls a token.
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("Must not contain line breaks or other control characters; please copy it again.")
+    return value
+
+
+def _filled(value: str) -> str:
+    """Neither length nor alphabet is judged: the services changed both before."""
+    if not value.strip():
+        raise ValueError("Must not be empty.")
+    return _printable(value)
+
+
+def _http_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("This URL is malformed: please check its host and port.") from None
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("Must be a URL that begins with https:// or http://.")
+    if not host:
+        raise ValueError("This URL has no host name; it must be like https://service.example/path.")
+    return _printable(value)
+
+
+def _host(value: str) -> str:
+    if not (_HOST.match(value) or _is_ipv6(value)):
+        raise ValueError("Must be a host name or an IP address and nothing else: the port has a field of its own.")
+    return value
+
+
+def _is_ipv6(value: str) -> bool:
+    try:
+        IPv6Address(value)
+    except ValueError:
+        return False
+    return "%" not in value
+
+
+def is_email(value: str) -> bool:
+    """Whether this has the form of an e-mail address; that it exists is another matter."""
+    return _EMAIL.match(value) is not None and value.isprintable()
+
+
+def _email(value: str) -> str:
+    if not is_email(value):
+        raise ValueError("Must be an e-mail address, e.g. ops@example.com.")
+    return value
+
+
+def _headers(value: dict[str, str]) -> dict[str, str]:
+    for name, content in value.items():
+        if not _HEADER_NAME.match(name):
+            raise ValueError(f"{name[:50]!r} cannot be the name of an HTTP header.")
+        if not content.isprintable():
+            raise ValueError(f"The value of {name[:50]!r} must not contain line breaks or other control characters.")
+    seen = [name.casefold() for name in value]
+    if len(set(seen)) < len(seen):
+        raise ValueError("There is a header twice; names that differ only in case are the same.")
+    return value
+
+
+Printable = Annotated[str, AfterValidator(_printable)]
+Filled = Annotated[str, AfterValidator(_filled)]
+HTTPURL = Annotated[str, AfterValidator(_http_url), Field(json_schema_extra={"format": "uri"})]
+Host = Annotated[str, AfterValidator(_host)]
+Email = Annotated[str, AfterValidator(_email)]
+Headers = Annotated[dict[str, str], AfterValidator(_headers)]
