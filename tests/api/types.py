@@ -11,7 +11,7 @@ from tieline.core.documents import Integration
 from tieline.core.ports import Toolbox
 from tieline.core.remote import HookEvent, Ignored, RegisteredHook
 from tieline.integrations.base import HookRegistrar, IntegrationType, Validator
-from tieline.integrations.fields import WRITE_ONLY, Fields, IntegrationFields
+from tieline.integrations.fields import CALLED_URL, WRITE_ONLY, Fields, IntegrationFields
 
 
 class Consumer(Fields):
@@ -33,7 +33,7 @@ class ForgeFields(IntegrationFields):
 
 
 class SinkFields(IntegrationFields):
-    url: str
+    url: Annotated[str, CALLED_URL]
     shared_key: Annotated[str | None, WRITE_ONLY] = None
 
 

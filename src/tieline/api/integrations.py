@@ -8,6 +8,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
 
+import structlog
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -26,17 +27,17 @@ from tieline.core.errors import EgressRefused, Invalid, RemoteError
 from tieline.core.ids import new_id
 from tieline.core.secret import Secret
 from tieline.integrations.base import IntegrationType, Registry
-from tieline.integrations.fields import MESSAGE, validate_create, validate_patch
+from tieline.integrations.fields import MESSAGE, called_urls, validate_create, validate_patch
 from tieline.integrations.fields import Accepted as Fields
 from tieline.store import activities, due, fetches, integrations, projects
 from tieline.store.database import Connection
 
+log = structlog.get_logger()
 router = APIRouter(tags=["Third-Party Integrations"])
 
 LISTED: Final = "/projects/{project_id}/integrations"
 ONE: Final = LISTED + "/{integration_id}"
 _MISSING: Final = "Integration not found"
-_URL_FIELDS: Final = ("url", "base_url")
 _VALIDATION_SECONDS: Final = 25
 _HOOK_SECRET_BYTES: Final = 32
 # What is remembered of a repository, or of what its listings said, is nothing to go by for another one.
@@ -57,7 +58,7 @@ async def create_integration(access: Admin, rooms: InRooms, body: Body) -> Respo
     """Create an integration. A Git source answers with the activities of its first synchronisation, pending."""
     kind = type_of(rooms.services.registry, body)
     given = validate_create(kind.fields, body)
-    _check_urls(rooms, given.config)
+    _check_urls(rooms, kind, given.config)
     integration = _new(rooms, access, kind, given)
     async with rooms.services.db.transaction() as conn:
         project = await projects.get(conn, access.project_id, lock=True)
@@ -66,6 +67,8 @@ async def create_integration(access: Admin, rooms: InRooms, body: Body) -> Respo
         await integrations.create(conn, rooms.services.box, integration, is_git_source=kind.is_git_source)
         started = await _start(conn, kind, project, integration, access)
     rooms.shelves.drop(access.project_id)
+    if not kind.acts:
+        log.warning("integration does not act yet", type=kind.key, id=integration.id, reason=kind.not_yet)
     return _accepted(rooms, integration, started, status=HTTPStatus.CREATED)
 
 
@@ -92,7 +95,7 @@ def _new(rooms: Rooms, access: Access, kind: IntegrationType, given: Fields) -> 
         created_at=moment,
         updated_at=None,
         secrets={**{name: each for name, each in given.secrets.items() if each is not None}, **hook},
-        next_reconcile_at=moment + look if kind.is_git_source else None,
+        next_reconcile_at=moment + look if kind.is_followed else None,
     )
 
 
@@ -110,14 +113,12 @@ async def _refuse_second_source(conn: Connection, rooms: Rooms, project: Project
     raise Invalid({"type": sentence}, MESSAGE)
 
 
-def _check_urls(rooms: Rooms, config: JSON) -> None:
-    for name in _URL_FIELDS:
-        value = config.get(name)
-        if isinstance(value, str):
-            try:
-                rooms.services.check_url(value)
-            except EgressRefused as error:
-                raise Invalid({name: str(error)}, MESSAGE) from error
+def _check_urls(rooms: Rooms, kind: IntegrationType, config: JSON) -> None:
+    for name, url in called_urls(kind.fields, config):
+        try:
+            rooms.services.check_url(url)
+        except EgressRefused as error:
+            raise Invalid({name: str(error)}, MESSAGE) from error
 
 
 async def _start(
@@ -127,7 +128,7 @@ async def _start(
     started = []
     if kind.hook_registrar is not None:
         started.append(await _register(conn, kind, project, integration, access))
-    if kind.is_git_source:
+    if kind.is_followed:
         actor = access.caller.actor
         started.append(await fetches.request_fetch(conn, project, integration, actor, kind.title, reason="created"))
     return started
@@ -155,7 +156,7 @@ class Change:
     @property
     def moves(self) -> bool:
         """Whether it leads to another repository."""
-        return self.kind.is_git_source and self.config.get("repository") != self.present.config.get("repository")
+        return self.kind.is_followed and self.config.get("repository") != self.present.config.get("repository")
 
     @property
     def needs_registration(self) -> bool:
@@ -174,7 +175,7 @@ async def patch_integration(access: Admin, rooms: InRooms, integration_id: str, 
         project = await projects.get(conn, access.project_id)
         present = await _load(conn, rooms, access, integration_id, lock=True)
         change = plan_change(rooms.services.registry, present, body)
-        _check_urls(rooms, change.config)
+        _check_urls(rooms, change.kind, change.config)
         if not change.is_empty:
             await _apply(conn, rooms, change)
         changed = await integrations.get(conn, box, project.id, present.id)
@@ -217,7 +218,7 @@ async def _follow(
     started = []
     if change.needs_registration:
         started.append(await _register(conn, change.kind, project, changed, access))
-    if change.kind.is_git_source:
+    if change.kind.is_followed:
         actor, title = access.caller.actor, change.kind.title
         started.append(await fetches.request_fetch(conn, project, changed, actor, title, reason="updated"))
     return started
@@ -250,7 +251,10 @@ async def delete_integration(access: Admin, rooms: InRooms, integration_id: str)
 @router.post(ONE + "/validate")
 @documented(answer=Plain)
 async def validate_integration(access: Admin, rooms: InRooms, integration_id: str) -> Response:
-    """Ask the outside service whether the integration can work; 400 says what is missing and how to get it."""
+    """Ask the outside service whether the integration can work; 400 says what is missing and how to get it.
+
+    Where the type does not act yet nobody is asked: 200 says that what is stored is well-formed, and nothing more.
+    """
     async with rooms.services.db.connection() as conn:
         present = await _load(conn, rooms, access, integration_id)
     problems = await _ask_outside(rooms, present)
@@ -281,8 +285,9 @@ async def sync_integration(access: Admin, rooms: InRooms, integration_id: str, b
         project = await projects.get(conn, access.project_id)
         present = await _load(conn, rooms, access, integration_id)
         kind = rooms.services.registry[present.type]
-        if not kind.is_git_source:
-            raise Invalid({"type": f"An integration of the type {kind.key} has nothing to synchronise."})
+        if not kind.is_followed:
+            sentence = kind.not_yet or "It follows no Git host."
+            raise Invalid({"type": f"An integration of the type {kind.key} has nothing to synchronise. {sentence}"})
         requested = await fetches.request_fetch(
             conn,
             project,

@@ -20,6 +20,7 @@ from tieline.core.documents import JSON, Project
 from tieline.core.errors import Invalid
 from tieline.core.ids import new_id
 from tieline.integrations.base import Registry
+from tieline.integrations.logs import MAX_EXTRA_BYTES
 from tieline.store import accounts, activities, environments, projects
 from tieline.store.database import Connection
 
@@ -113,7 +114,7 @@ def render_capabilities(registry: Registry) -> JSON:
     config = {each.key: {"enabled": True, "role": "admin"} for each in registry}
     return {
         "integrations": {"enabled": True, "config": config, "allowed_integrations": list(config)},
-        "logs_forwarding": {"max_extra_payload_size": 4096},
+        "logs_forwarding": {"max_extra_payload_size": MAX_EXTRA_BYTES},
         "metrics": {"max_range": "0h"},
         "tasks": _NOT_OFFERED,
         "guaranteed_resources": {**_NOT_OFFERED, "instance_limit": 0},
