@@ -97,7 +97,7 @@ class Writer:
             "#delete": _link(path),
             "#validate": _link(f"{path}/validate"),
             **({"#hook": _link(f"{path}/hook")} if kind.hook_format else {}),
-            **({"#sync": _link(f"{path}/sync")} if kind.is_git_source else {}),
+            **({"#sync": _link(f"{path}/sync")} if kind.is_followed else {}),
         }
         return {
             "id": integration.id,
