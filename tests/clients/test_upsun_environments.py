@@ -81,3 +81,14 @@ def test_code_is_changed_at_the_host_alone(
     before = api.read(f"/projects/{site}/environments")
     assert reason in in_site(*command, "--yes", status=FAILED)
     assert api.read(f"/projects/{site}/environments") == before
+
+
+def test_the_repository_is_read_like_a_folder(in_site: Upsun, api: Api, site: str) -> None:
+    main = ("--environment", "main")
+    assert in_site("repo:ls", *main) == "index.html\n"
+    assert "<h1>" in in_site("repo:cat", *main, "index.html")
+    assert in_site("repo:read", *main) == "index.html\n"
+    assert "100644 blob " in in_site("repo:ls", *main, "--git-style")
+    assert "not found" in in_site("repo:cat", *main, "nowhere.html", status=2)
+    head = api.environment(site, "main")["head_commit"]
+    assert head[:7] in in_site("commit:list", *main)
