@@ -9,11 +9,12 @@ from starlette.requests import Request
 
 from tieline.api.memory import Memory
 from tieline.api.services import Services
-from tieline.api.tokens import TokenMint
+from tieline.api.tokens import AccessToken, TokenMint
 from tieline.core.documents import Account, Actor, Role
 from tieline.core.errors import Forbidden, NotFound, Unauthenticated
 from tieline.core.secret import Secret
-from tieline.store import accounts
+from tieline.store import accounts, oauth_tokens
+from tieline.store.database import Connection
 
 REMEMBERED: Final = 20_000
 LONGEST_TOKEN: Final = 4096
@@ -23,10 +24,10 @@ _FOREVER: Final = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated account. `expires` is seconds since the epoch."""
+    """An authenticated account, the tokens that it is by, and until when: seconds since the epoch."""
 
     account: Account
-    token_id: str
+    token_ids: tuple[str, ...]
     expires: float
 
     @property
@@ -99,13 +100,15 @@ class Gate:
         access = self.mint.read(token, self._services.now().timestamp())
         async with self._services.db.connection() as conn:
             if access is not None:
-                found = await accounts.find_bearer_of(conn, access.token_id, access.account_id)
+                found = await _find_bearer_by(conn, access)
             else:
                 found = await accounts.find_bearer(conn, Secret(token.decode("utf-8", "surrogateescape")))
         if found is None:
             raise Unauthenticated("The access token is invalid or has expired.")
+        ids = (found.token_id, access.id, access.refresh_token_id) if access else (found.token_id,)
         ends = [found.expires_at.timestamp()] if found.expires_at else []
-        return Caller(found.account, found.token_id, min([*ends, access.expires if access else _FOREVER]))
+        expires = min([*ends, access.expires if access else _FOREVER])
+        return Caller(found.account, tuple(each for each in ids if each), expires)
 
     async def admit(self, authorization: bytes | None, project_id: str, needed: Role) -> Access:
         """Let a caller into a project. Raises `Unauthenticated`, `NotFound` for strangers, `Forbidden` for viewers."""
@@ -143,8 +146,14 @@ class Gate:
             return await accounts.find_role(conn, *key)
 
 
-def _groups_of_caller(caller: Caller) -> tuple[str, str]:
-    return (caller.token_id, caller.id)
+async def _find_bearer_by(conn: Connection, access: AccessToken) -> accounts.Bearer | None:
+    if await oauth_tokens.is_revoked(conn, access.id, access.refresh_token_id):
+        return None
+    return await accounts.find_bearer_of(conn, access.api_token_id, access.account_id)
+
+
+def _groups_of_caller(caller: Caller) -> tuple[str, ...]:
+    return (*caller.token_ids, caller.id)
 
 
 def is_id(text: str) -> bool:

@@ -174,7 +174,23 @@ class TokenRequest(Input):
     """`POST /oauth2/token`: as a form or as JSON; the client's own id is never checked."""
 
     grant_type: str
-    """What is exchanged."""
+    """What is exchanged: `api_token` or `refresh_token`."""
 
     api_token: str | None = None
     """The API token."""
+
+    refresh_token: str | None = None
+    """The refresh token."""
+
+    scope: str | None = None
+    """With `offline_access`, a refresh token is given along with an API token's access token."""
+
+
+class RevocationRequest(Input):
+    """`POST /oauth2/revoke`: as a form or as JSON; the client's own id is never checked."""
+
+    token: str
+    """The access token or refresh token."""
+
+    token_type_hint: str | None = None
+    """Not needed: what kind of token it is shows in the token."""

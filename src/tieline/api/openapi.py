@@ -17,7 +17,7 @@ from tieline.integrations.models import model_to_create, model_to_patch, model_t
 _LISTED: Final = "/projects/{project_id}/integrations"
 _ONE: Final = _LISTED + "/{integration_id}"
 _TAG: Final = ["Third-Party Integrations"]
-_OPEN: Final = ("/oauth2/token", "/healthz", "/readyz", "/metrics", _ONE + "/hook")
+_OPEN: Final = ("/oauth2/token", "/oauth2/revoke", "/healthz", "/readyz", "/metrics", _ONE + "/hook")
 _ERRORS: Final = (400, 401, 403, 404)
 _TOO_LARGE: Final = 413
 _OUT_OF_ORDER: Final = 503

@@ -607,7 +607,14 @@ class AccessToken(Output):
     """Always `bearer`."""
 
     scope: str
-    """Always empty."""
+    """`offline_access` when there is a refresh token, else empty."""
+
+    refresh_token: str | None = None
+    """What to get the next access token with, for thirty days at most; given only to who asked for it."""
+
+
+class Nothing(Output):
+    """An empty object."""
 
 
 class Health(Output):

@@ -14,17 +14,24 @@ from tieline.core.secret import Secret
 LIFETIME: Final = 900
 _ALGORITHM: Final = "HS256"
 _PURPOSE: Final = b"tieline access tokens"
+_API_TOKEN: Final = "api_token"  # noqa: S105 - the name of a claim
+_REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105 - the name of a claim
 # The end is compared with the caller's clock, which is the one that set it.
-_RULES: Final[Options] = {"require": ["sub", "jti", "exp"], "verify_exp": False}
+_RULES: Final[Options] = {"require": ["sub", "jti", "exp", _API_TOKEN], "verify_exp": False}
 
 
 @dataclass(frozen=True)
 class AccessToken:
-    """What an access token says. `expires` is seconds since the epoch."""
+    """What an access token says. `expires` is seconds since the epoch.
 
+    It ends with the API token that it came from, and with the refresh token if it came from one.
+    """
+
+    id: str
     account_id: str
-    token_id: str
+    api_token_id: str
     expires: int
+    refresh_token_id: str | None = None
 
 
 class TokenMint:
@@ -38,7 +45,9 @@ class TokenMint:
 
     def issue(self, token: AccessToken) -> Secret:
         """The token as clients send it."""
-        claims = {"sub": token.account_id, "jti": token.token_id, "exp": token.expires}
+        claims = {"sub": token.account_id, "jti": token.id, "exp": token.expires, _API_TOKEN: token.api_token_id}
+        if token.refresh_token_id is not None:
+            claims[_REFRESH_TOKEN] = token.refresh_token_id
         return Secret(jwt.encode(claims, self._keys[0], algorithm=_ALGORITHM))
 
     def read(self, text: bytes, now: float) -> AccessToken | None:
@@ -48,6 +57,8 @@ class TokenMint:
                 claims = jwt.decode(text, key, algorithms=[_ALGORITHM], options=_RULES)
             except jwt.InvalidTokenError:
                 continue
-            token = AccessToken(claims["sub"], claims["jti"], claims["exp"])
+            token = AccessToken(
+                claims["jti"], claims["sub"], claims[_API_TOKEN], claims["exp"], claims.get(_REFRESH_TOKEN)
+            )
             return token if token.expires > now else None
         return None
