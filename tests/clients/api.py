@@ -4,6 +4,7 @@
 
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,6 +57,12 @@ class Api:
         answer = self.call("POST", path, body)
         assert answer.status == 201, answer
         return answer.document["_embedded"]["entity"]
+
+    def access_token(self) -> str:
+        """A short-lived token for the owner's API token."""
+        form = urllib.parse.urlencode({"grant_type": "api_token", "api_token": self.token}).encode()
+        issued: str = self.send("POST", "/oauth2/token", form).document["access_token"]
+        return issued
 
     def create_project(self, title: str) -> str:
         created: str = self.create("/projects", {"title": title})["id"]
