@@ -10,6 +10,7 @@ from multidict import CIMultiDict
 from tests.api.conftest import PUBLIC_URL, Client, Instance, NewUser, create_project
 from tests.api.test_integrations import create
 
+ROOMS = ("environments", "environment-types", "integrations", "activities", "capabilities")
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00\Z")
 
 
@@ -25,7 +26,7 @@ async def test_a_project_is_complete(client: Client, project: str) -> None:
     assert shown["_links"] == {
         "self": {"href": PUBLIC_URL + path},
         "#edit": {"href": path},
-        **{room: {"href": f"{path}/{room}"} for room in ("environments", "integrations", "activities", "capabilities")},
+        **{room: {"href": f"{path}/{room}"} for room in ROOMS},
     }
     assert re.fullmatch(r"[a-z2-7]{13}", shown["id"])
 

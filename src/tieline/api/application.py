@@ -8,7 +8,20 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 import tieline
-from tieline.api import activities, environments, errors, integrations, oauth, operations, projects, users
+from tieline.api import (
+    activities,
+    deployments,
+    elsewhere,
+    environment_list,
+    environment_types,
+    environments,
+    errors,
+    integrations,
+    oauth,
+    operations,
+    projects,
+    users,
+)
 from tieline.api.documents import Writer
 from tieline.api.flights import Flights
 from tieline.api.gate import Gate
@@ -78,7 +91,17 @@ def plain_routes(rooms: Rooms) -> list[PlainRoute]:
 
 def _include(app: FastAPI) -> None:
     """Clients come with and without `/api`; one of the two is documented."""
-    rooms = (projects, integrations, environments, activities, users)
+    rooms = (
+        projects,
+        integrations,
+        environments,
+        environment_list,
+        elsewhere,
+        deployments,
+        environment_types,
+        activities,
+        users,
+    )
     for prefix in PREFIXES:
         for room in rooms:
             app.include_router(room.router, prefix=prefix, include_in_schema=not prefix)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from tieline.core import wire
 from tieline.core.clock import iso
+from tieline.core.deployments import CURRENT, deployment_of, render_current
 from tieline.core.documents import JSON, Account, Activity, APIToken, Environment, Integration, Project
 from tieline.core.kinds import is_cancellable
 from tieline.integrations.base import Registry
@@ -44,7 +45,13 @@ class Writer:
     def project(self, project: Project, *, is_admin: bool) -> JSON:
         """A project; admins get its operations too."""
         path = _path(project.id)
-        rooms = ("environments", "activities", "capabilities", *(("integrations",) if is_admin else ()))
+        rooms = (
+            "environments",
+            "environment-types",
+            "activities",
+            "capabilities",
+            *(("integrations",) if is_admin else ()),
+        )
         links = {
             "self": self._self(path),
             **({"#edit": _link(path)} if is_admin else {}),
@@ -64,10 +71,25 @@ class Writer:
         if is_admin:
             links |= {f"#{each}": _link(f"{path}/{each}") for each in environment_operations(environment)}
             links |= {each: _link(path) for each in _own_operations(environment)}
-        if environment.status == "active" and environment.deployment and environment.deployment.urls:
-            links["public-url"] = _link(environment.deployment.urls[0])
+        deployed = deployment_of(environment)
+        if deployed is not None and deployed.urls:
+            links["public-url"] = _link(deployed.urls[0])
         document = wire.render_environment(environment, project, last)
         return {**(document if is_admin else wire.without_passwords(document)), "_links": links}
+
+    def deployment(self, environment: Environment, project: Project, *, is_admin: bool) -> JSON | None:
+        """What runs of an environment now; None when nothing does."""
+        found = deployment_of(environment)
+        if found is None:
+            return None
+        document = render_current(environment, found, project, self.public_url)
+        path = _path(project.id, "environments", environment.id, "deployments", CURRENT)
+        links = {"self": self._self(path)}
+        return {**(document if is_admin else wire.without_passwords(document)), "_links": links}
+
+    def environment_type(self, project_id: str, id: str) -> JSON:
+        """One of the types that environments are of."""
+        return {"id": id, "attributes": {}, "_links": {"self": self._self(_path(project_id, "environment-types", id))}}
 
     def environment_settings(self, project_id: str, environment_id: str) -> JSON:
         """The settings that the vendor's command line asks for."""

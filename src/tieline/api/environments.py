@@ -1,4 +1,4 @@
-"""Environments, and what people may do with them."""
+"""One environment, and what people may do with it."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -11,21 +11,22 @@ from tieline.api.bodies import Body, parse
 from tieline.api.documented import documented
 from tieline.api.documents import environment_operations, is_deletable
 from tieline.api.gate import Access, Admin, Viewer, known_id
-from tieline.api.inputs import EnvironmentActivate, EnvironmentPatch, EnvironmentSynchronize
+from tieline.api.inputs import EnvironmentActivate, EnvironmentPatch, EnvironmentSynchronize, HTTPAccess
 from tieline.api.outputs import EnvironmentDocument, EnvironmentSettings
 from tieline.api.responses import accepted, tagged
 from tieline.api.rooms import InRooms, Rooms
 from tieline.core import kinds
-from tieline.core.documents import JSON, Activity, Actor, Environment, NewActivity, Project, is_below
+from tieline.core.documents import JSON, Activity, Actor, Environment, NewActivity, Project, is_below, open_access
 from tieline.core.errors import Conflict, Invalid, NotFound
 from tieline.store import activities, environments, projects
 from tieline.store.database import Connection
 
 router = APIRouter(tags=["Environment"])
 
-_LISTED: Final = "/projects/{project_id}/environments"
-_ONE: Final = _LISTED + "/{environment_id}"
+_ONE: Final = "/projects/{project_id}/environments/{environment_id}"
 _RECORDED: Final = {"http_access": "http_access", "restrict_robots": "restrict_robots", "enable_smtp": "smtp"}
+
+_GOING: Final = "The environment is being deleted."
 
 MakeActivity = Callable[[Project, Environment, Actor], NewActivity]
 
@@ -37,18 +38,6 @@ async def load_environment(conn: Connection, project_id: str, id: str, *, lock: 
     if found is None:
         raise NotFound(missing)
     return found
-
-
-@router.get(_LISTED)
-@documented(answer=list[EnvironmentDocument])
-async def list_environments(request: Request, access: Viewer, rooms: InRooms) -> Response:
-    """Every environment of the project."""
-    async with rooms.services.db.connection() as conn:
-        project = await projects.get(conn, access.project_id)
-        found = await environments.load_all(conn, access.project_id)
-        last = await _last_deployments(conn, found)
-    write = rooms.writer.environment
-    return tagged(request, [write(each, project, last.get(each.id), is_admin=access.is_admin) for each in found])
 
 
 @router.get(_ONE)
@@ -63,11 +52,11 @@ async def get_environment(request: Request, access: Viewer, rooms: InRooms, envi
 
 
 async def _render(conn: Connection, rooms: Rooms, access: Access, project: Project, environment: Environment) -> JSON:
-    last = await _last_deployments(conn, [environment])
+    last = await last_deployments(conn, [environment])
     return rooms.writer.environment(environment, project, last.get(environment.id), is_admin=access.is_admin)
 
 
-async def _last_deployments(conn: Connection, found: list[Environment]) -> dict[str, Activity]:
+async def last_deployments(conn: Connection, found: list[Environment]) -> dict[str, Activity]:
     """How those that run were deployed last."""
     active = [each.id for each in found if each.status == "active"]
     return await activities.last_deployments(conn, found[0].project_id, active) if active else {}
@@ -93,6 +82,7 @@ async def patch_environment(access: Admin, rooms: InRooms, environment_id: str, 
         project = await projects.get(conn, access.project_id, lock=moves)
         present = await load_environment(conn, access.project_id, environment_id, lock=True)
         others = await environments.load_all(conn, access.project_id) if moves else []
+        _refuse_when_going(present)
         changes = plan_changes(present, given, others)
         if changes:
             await environments.save(conn, project.id, present.id, **changes)
@@ -104,6 +94,11 @@ async def patch_environment(access: Admin, rooms: InRooms, environment_id: str, 
     return accepted(document)
 
 
+def _refuse_when_going(present: Environment) -> None:
+    if present.status == "deleting":
+        raise Invalid({"status": _GOING})
+
+
 def plan_changes(present: Environment, given: EnvironmentPatch, others: list[Environment]) -> dict[str, Any]:
     """The columns to change. Raises `Invalid` for what cannot be."""
     wanted = {name: getattr(given, name) for name in given.model_fields_set if name != "http_access"}
@@ -112,8 +107,14 @@ def plan_changes(present: Environment, given: EnvironmentPatch, others: list[Env
     if problems:
         raise Invalid(problems)
     if given.http_access is not None:
-        kept["http_access"] = {**present.http_access, **given.http_access.model_dump(exclude_none=True)}
+        kept["http_access"] = {**present.http_access, **_given_access(given.http_access)}
     return {name: value for name, value in kept.items() if getattr(present, name) != value}
+
+
+def _given_access(given: HTTPAccess) -> JSON:
+    """The parts that were sent. Clients send null for a part that is to be as if nobody had ever set it."""
+    sent = given.model_dump(exclude_unset=True)
+    return {name: open_access()[name] if value is None else value for name, value in sent.items()}
 
 
 def _refusals(present: Environment, wanted: dict[str, Any], others: list[Environment]) -> dict[str, str]:
@@ -147,6 +148,8 @@ async def activate(access: Admin, rooms: InRooms, environment_id: str, body: Bod
     init = given.resources.init if given.resources else None
 
     async def prepare(conn: Connection, environment: Environment) -> None:
+        if given.commit not in (None, environment.head_commit):
+            raise Conflict(f"The branch is at {environment.head_commit or 'no commit'} now; look at that commit first.")
         changes: dict[str, object] = {"awaiting_approval": False} if environment.awaiting_approval else {}
         if init:
             changes["init_resources"] = init
@@ -220,7 +223,7 @@ def _undeletable(environment: Environment) -> str:
     if environment.is_main:
         return "The production environment cannot be deleted."
     if environment.status == "deleting":
-        return "The environment is being deleted already."
+        return _GOING
     return "The environment is active; deactivate it first."
 
 

@@ -68,10 +68,10 @@ class HTTPAccess(Input):
     """Whether access is restricted at all."""
 
     addresses: Annotated[list[Address], Field(max_length=1000)] | None = None
-    """Who is let in by where they come from; replaces all that was there."""
+    """Who is let in by where they come from; replaces all that was there, and null lets in everybody."""
 
     basic_auth: dict[Name, Name] | None = None
-    """Passwords by user name; replaces all that was there."""
+    """Passwords by user name; replaces all that was there, and null asks for none."""
 
 
 class EnvironmentPatch(Input):
@@ -111,6 +111,9 @@ class ActivationResources(Input):
 class EnvironmentActivate(Input):
     resources: ActivationResources | None = None
     """What it is given to run with."""
+
+    commit: Name | None = None
+    """The commit that was looked at; refused with 409 when the branch has moved on, so that nobody approves blindly."""
 
 
 class EnvironmentSynchronize(Input):

@@ -345,6 +345,83 @@ class EnvironmentSettings(HAL):
     """Always false: what is pushed is deployed."""
 
 
+class DeploymentDocument(HAL):
+    """What runs of an environment now. Containers are the deployer's, so none are listed."""
+
+    id: str
+    """Always `current`."""
+
+    created_at: datetime
+    """When it was deployed."""
+
+    updated_at: datetime
+    """When it was deployed."""
+
+    fingerprint: str
+    """The commit that was deployed."""
+
+    cluster_name: str
+    """The project's region."""
+
+    project_info: dict[str, Any]
+    """The project, in short."""
+
+    environment_info: dict[str, Any]
+    """The environment, in short."""
+
+    deployment_target: str
+    """Always `local`."""
+
+    vpn: dict[str, Any] | None
+    """Always null."""
+
+    http_access: HTTPAccessDocument
+    """Who may reach what runs."""
+
+    enable_smtp: bool
+    """Whether it may send mail."""
+
+    restrict_robots: bool
+    """Whether search engines are kept out."""
+
+    variables: list[dict[str, Any]]
+    """Always empty."""
+
+    access: list[dict[str, Any]]
+    """Always empty."""
+
+    subscription: dict[str, Any]
+    """The vendor's billing facts, with limits that never get in the way."""
+
+    services: dict[str, Any]
+    """Always empty."""
+
+    routes: dict[str, Any]
+    """By URL, the addresses that the deployer gave; the first one is primary."""
+
+    webapps: dict[str, Any]
+    """Always empty."""
+
+    workers: dict[str, Any]
+    """Always empty."""
+
+    container_profiles: dict[str, Any]
+    """Always empty."""
+
+    tasks: dict[str, Any]
+    """Always empty."""
+
+
+class EnvironmentTypeDocument(HAL):
+    """One of the types that environments are of."""
+
+    id: Literal["development", "production", "staging"]
+    """The type's name."""
+
+    attributes: dict[str, str]
+    """Always empty."""
+
+
 class ActivityDocument(Resource):
     type: str
     """What happened, such as `environment.push`."""

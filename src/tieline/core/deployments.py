@@ -1,0 +1,85 @@
+"""The vendor's document of what is deployed, as far as Tieline knows: the addresses that the deployer gave."""
+
+from typing import Final
+
+from tieline.core.clock import iso
+from tieline.core.documents import JSON, Deployment, Environment, Project
+from tieline.core.wire import render_subscription
+
+CURRENT: Final = "current"
+
+
+def deployment_of(environment: Environment) -> Deployment | None:
+    """What runs of an environment now; None when nothing does."""
+    return environment.deployment if environment.status == "active" else None
+
+
+def render_current(environment: Environment, deployment: Deployment, project: Project, public_url: str) -> JSON:
+    """What runs now. Containers are the deployer's, so there are none here; `public_url` is this server's."""
+    moment = iso(deployment.deployed_at)
+    return {
+        "id": CURRENT,
+        "created_at": moment,
+        "updated_at": moment,
+        "fingerprint": deployment.commit,
+        "cluster_name": project.region,
+        "project_info": {
+            "title": project.title,
+            "name": project.id,
+            "namespace": None,
+            "organization": None,
+            "capabilities": {},
+            "settings": {},
+        },
+        "environment_info": _environment_info(environment),
+        "deployment_target": "local",
+        "vpn": None,
+        "http_access": environment.http_access,
+        "enable_smtp": environment.enable_smtp,
+        "restrict_robots": environment.restrict_robots,
+        "variables": [],
+        "access": [],
+        "subscription": render_subscription(project, public_url),
+        "services": {},
+        "routes": {url: _route(url, is_primary=place == 0) for place, url in enumerate(deployment.urls)},
+        "webapps": {},
+        "workers": {},
+        "container_profiles": {},
+        "tasks": {},
+    }
+
+
+def _environment_info(environment: Environment) -> JSON:
+    return {
+        "name": environment.id,
+        "status": environment.status,
+        "is_main": environment.is_main,
+        "is_production": environment.type == "production",
+        "constraints": {},
+        "reference": f"refs/heads/{environment.name}",
+        "machine_name": environment.machine_name,
+        "environment_type": environment.type,
+        "links": {},
+    }
+
+
+def _route(url: str, *, is_primary: bool) -> JSON:
+    return {
+        "id": url,
+        "primary": is_primary,
+        "production_url": None,
+        "original_url": url,
+        "attributes": {},
+        "type": "upstream",
+        "tls": {
+            "strict_transport_security": {"enabled": None, "include_subdomains": None, "preload": None},
+            "min_version": None,
+            "client_authentication": None,
+            "client_certificate_authorities": [],
+        },
+        "cache": {"enabled": False, "default_ttl": 0, "cookies": [], "headers": []},
+        "ssi": {"enabled": False},
+        "upstream": "deployer",
+        "redirects": {"expires": "", "paths": {}},
+        "sticky": {"enabled": False},
+    }
