@@ -11,7 +11,7 @@ import structlog
 from psycopg import sql
 from psycopg.abc import PQGen
 
-from tieline.store.notify import CHANNEL
+from tieline.store.notify import CHANNEL, EVERYTHING
 
 log = structlog.get_logger()
 _RETRY_SECONDS: Final = 0.5
@@ -38,8 +38,8 @@ class Listener:
     """One LISTEN connection that tells subscribers the key of what changed.
 
     While `connected` is False notifications are being missed: what is remembered may be stale and must not
-    be used. `on_gap` subscribers hear of it both when the connection is lost and when it is back. After `silence`
-    seconds without a word the connection is tried.
+    be used. `on_gap` subscribers hear of it both when the connection is lost and when it is back, and when everything
+    has changed. After `silence` seconds without a word the connection is tried.
     """
 
     def __init__(self, dsn: str, *, silence: float = SILENCE_SECONDS) -> None:
@@ -101,10 +101,16 @@ class Listener:
         changed = connected != self.connected
         self.connected = connected
         if changed:
-            for missed in self._gap_subscribers:
-                missed()
+            self.forget_all()
+
+    def forget_all(self) -> None:
+        """Have whoever remembers anything drop it; this process's own change of everything need not be heard of."""
+        for missed in self._gap_subscribers:
+            missed()
 
     def _tell(self, payload: str) -> None:
         topic, _, key = payload.partition(":")
+        if topic == EVERYTHING:
+            self.forget_all()
         for heard in tuple(self._subscribers.get(topic, ())):
             heard(key)

@@ -1,0 +1,131 @@
+"""Integrations, read and written: their fields are those of their types. Pure but for where secrets are looked up."""
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from tieline.core.clock import iso
+from tieline.core.documents import JSON, Integration
+from tieline.core.errors import Invalid
+from tieline.core.ids import ID_LENGTH, short_hash
+from tieline.core.secret import Secret
+from tieline.integrations.base import IntegrationType, Registry
+from tieline.integrations.fields import is_read_only, render_config, validate_create, write_only_names
+from tieline.seeds.models import IntegrationPart
+from tieline.seeds.problems import enumerated
+from tieline.seeds.references import put_back, refer_to, take_references
+from tieline.seeds.seed import Reading
+
+HOOK_SECRET: Final = "hook"  # noqa: S105 - the name under which it is stored
+_HOOK_SECRET_BYTES: Final = 32
+# What stands in for a secret that is not there while the other fields are checked.
+_STAND_IN: Final = "not-there"
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """The type's own part of an integration."""
+
+    config: JSON
+    secrets: dict[str, Secret]
+
+
+def read_integrations(reading: Reading, place: str, project_id: str, values: list[Any]) -> tuple[Integration, ...]:
+    """The integrations of a project."""
+    found: list[Integration] = []
+    for index, (each_place, value) in enumerate(enumerated(place, values)):
+        part = reading.problems.parse(IntegrationPart, each_place, value)
+        kind = _type_of(reading, each_place, part.type) if part is not None else None
+        if part is None or kind is None:
+            continue
+        id = part.id or short_hash("integration", project_id, part.type, str(index), length=ID_LENGTH)  # noqa: A001
+        fields = _fields(reading, each_place, id, kind, value)
+        reading.ids("integration").add(f"{each_place}.id", id)
+        if fields is not None:
+            found.append(_integration(reading, project_id, id, part, kind, fields, index))
+    _refuse_second_source(reading, place, found)
+    return tuple(found)
+
+
+def _type_of(reading: Reading, place: str, key: str) -> IntegrationType | None:
+    if key in reading.registry:
+        return reading.registry[key]
+    known = ", ".join(each.key for each in reading.registry)
+    reading.problems.add(f"{place}.type", f"There is no integration type {key[:50]!r}. There are: {known}.")
+    return None
+
+
+def _fields(reading: Reading, place: str, id: str, kind: IntegrationType, value: JSON) -> _Fields | None:
+    own = {name: each for name, each in value.items() if name not in IntegrationPart.model_fields}
+    rest, references = take_references(own, write_only_names(kind.fields), place, reading.problems)
+    found = {
+        name: reading.secret(each, f"{name} of the {kind.key} integration {id}") for name, each in references.items()
+    }
+    filled = put_back(rest, {name: each.reveal() if each else _STAND_IN for name, each in found.items()})
+    try:
+        accepted = validate_create(kind.fields, filled)
+    except Invalid as error:
+        reading.problems.add_all(place, error)
+        return None
+    known = {name: each for name, each in found.items() if each is not None}
+    return _Fields({**accepted.config, **_read_only(kind, own)}, known)
+
+
+def _read_only(kind: IntegrationType, given: JSON) -> JSON:
+    """What Tieline found out about the integration, which is not sent but kept."""
+    names = (name for name, field in kind.fields.model_fields.items() if is_read_only(field))
+    return {name: given[name] for name in names if name in given}
+
+
+def _integration(
+    reading: Reading,
+    project_id: str,
+    id: str,
+    part: IntegrationPart,
+    kind: IntegrationType,
+    fields: _Fields,
+    index: int,
+) -> Integration:
+    look = timedelta(seconds=reading.reconcile_seconds)
+    hook = {HOOK_SECRET: Secret(secrets.token_hex(_HOOK_SECRET_BYTES))} if kind.hook_format else {}
+    return Integration(
+        id=id,
+        project_id=project_id,
+        type=kind.key,
+        config=fields.config,
+        created_at=part.created_at or reading.moment_of(index),
+        updated_at=part.updated_at,
+        secrets={**fields.secrets, **hook},
+        next_reconcile_at=reading.moment + look if kind.is_git_source else None,
+    )
+
+
+def git_source(registry: Registry, integrations: Iterable[Integration]) -> str | None:
+    """The id of the Git source among them."""
+    return next((each.id for each in integrations if registry[each.type].is_git_source), None)
+
+
+def _refuse_second_source(reading: Reading, place: str, found: list[Integration]) -> None:
+    sources = [each for each in found if reading.registry[each.type].is_git_source]
+    if len(sources) > 1:
+        named = " and ".join(each.id for each in sources)
+        reading.problems.add(place, f"A project follows one repository at most; here {named} would.")
+
+
+def write_integration(kind: IntegrationType, integration: Integration) -> JSON:
+    """An integration as the file has it. Secrets refer to variables; that of its hook is made anew when it is read."""
+    config = render_config(kind.fields, integration.config)
+    references = {
+        name: refer_to(kind.key, integration.id, name)
+        for name in write_only_names(kind.fields)
+        if name in integration.secrets
+    }
+    common = {
+        "id": integration.id,
+        "type": integration.type,
+        "created_at": iso(integration.created_at),
+        "updated_at": iso(integration.updated_at),
+    }
+    return {**common, **put_back(config, references)}
