@@ -163,6 +163,7 @@ class House:
             registry=self.registry,
             listener=self.listener,
             read_log=self.logs.read,
+            repository=self.repositories.read,
             public_url=self.settings.base_url,
             reconcile_seconds=self.settings.reconcile_seconds,
             token_keys=self.settings.keys(),

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
@@ -30,6 +31,7 @@ from tieline.api.services import Services
 from tieline.core.ids import new_id
 from tieline.core.ports import Toolbox
 from tieline.core.secret import Secret
+from tieline.git.reader import Reader
 from tieline.integrations.base import IntegrationType, Registry
 from tieline.net.egress import Policy
 from tieline.store import accounts
@@ -110,13 +112,17 @@ class Client:
 
 @dataclass
 class Instance:
-    """One running server: its database, its application, its listener, and a client for the operator."""
+    """One running server: its database, its application, its listener, and a client for the operator.
+
+    The repository of a project is `<id>.git` below `repositories`, once a test has made it.
+    """
 
     dsn: str
     app: FastAPI
     listener: Listener
     client: Client
     services: Services = field(repr=False)
+    repositories: Path
 
 
 class _NoNetwork:
@@ -163,12 +169,14 @@ async def running(dsn: str, types: tuple[IntegrationType, ...] = (FORGE, SINK)) 
     async with Database(dsn, patience=2) as database, AsyncExitStack() as stack:
         async with database.transaction() as conn:
             await accounts.ensure_operator(conn, Secret(OPERATOR_TOKEN))
+        folder = Path(stack.enter_context(TemporaryDirectory()))
         services = Services(
             db=database,
             box=SecretBox(KEYS),
             registry=Registry(types, _toolbox()),
             listener=listener,
             read_log=LogStream(database, Signals(listener)).read,
+            repository=lambda project_id: Reader(folder / f"{project_id}.git"),
             public_url=PUBLIC_URL,
             token_keys=KEYS,
             check_url=Policy().check_url,
@@ -178,7 +186,7 @@ async def running(dsn: str, types: tuple[IntegrationType, ...] = (FORGE, SINK)) 
         stack.push_async_callback(listener.close)
         url = await stack.enter_async_context(serving(app))
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        yield Instance(dsn, app, listener, Client(url, session), services)
+        yield Instance(dsn, app, listener, Client(url, session), services, folder)
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")

@@ -10,6 +10,7 @@ from openapi_schema_validator import OAS31Validator
 
 from tests.api.conftest import Client, Instance, create_project, in_shared_loop
 from tests.api.test_environments import environment
+from tests.git.repository import HostedRepository
 from tieline.core.clock import now
 from tieline.core.documents import Deployment
 from tieline.store import environments
@@ -45,6 +46,10 @@ async def world(instance: Instance) -> World:
     )
     async with instance.services.db.transaction() as conn:
         await environments.create_many(conn, [main, environment(project, "feature")])
+    repository = HostedRepository.create(instance.repositories / f"{project}.git")
+    first = repository.commit("main")
+    second = repository.commit("main", "other", first)
+    tree, blob = repository.git("rev-parse", f"{second}^{{tree}}", f"{second}:file.txt").split()
     token = await client.post("/users/me/api-tokens", {"name": "documented"})
     ids = {
         "project_id": project,
@@ -55,6 +60,12 @@ async def world(instance: Instance) -> World:
         "activity_id": made["_embedded"]["activities"][1]["id"],
         "user_id": (await client.get("/users/me"))["id"],
         "token_id": token["id"],
+        "ref_id": "heads/main",
+        "commit_id": second,
+        "tree_id": tree,
+        "blob_id": blob,
+        "base_id": first,
+        "target_id": second,
     }
     return World(client, await client.get("/openapi.json"), ids)
 

@@ -16,6 +16,7 @@ from tieline.api import (
     environment_types,
     environments,
     errors,
+    git,
     integrations,
     oauth,
     operations,
@@ -36,6 +37,7 @@ from tieline.api.responses import JSONResponse
 from tieline.api.rooms import Rooms
 from tieline.api.services import Services
 from tieline.api.shelf import Shelves
+from tieline.api.turns import Turns
 
 PREFIXES = ("", "/api")
 
@@ -50,6 +52,7 @@ def create_app(services: Services) -> FastAPI:
         shelves=Shelves(services, writer),
         inbox=Inbox(services.db),
         readers=Readers(),
+        turns=Turns(),
         flights=Flights(),
         metrics=Metrics(),
     )
@@ -100,6 +103,7 @@ def _include(app: FastAPI) -> None:
         deployments,
         environment_types,
         activities,
+        git,
         users,
     )
     for prefix in PREFIXES:

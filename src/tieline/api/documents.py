@@ -131,6 +131,10 @@ class Writer:
             "_links": links,
         }
 
+    def git(self, project_id: str, document: JSON, *parts: str) -> JSON:
+        """An object of the project's repository, with its link: clients find the project by that."""
+        return {**document, "_links": {"self": self._self(_path(project_id, "git", *parts))}}
+
     def hook_url(self, integration: Integration) -> str:
         """Where the host sends the integration's hooks."""
         path = integration_path(integration.project_id, integration.id)

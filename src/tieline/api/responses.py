@@ -9,12 +9,14 @@ from typing import Any, Final
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from tieline.api.plain import header_list
 from tieline.core.documents import JSON
 
 # Clients take a body for JSON only when the type is exactly this, without a charset.
 JSON_TYPE: Final = "application/json"
+PIECE: Final = 64 * 1024
 _CACHE: Final = b"private, no-cache"
 
 
@@ -74,6 +76,25 @@ def tagged(request: Request, document: object) -> Response:
     response = Response(rendered.body)
     response.raw_headers = list(rendered.headers)
     return response
+
+
+class LargeResponse(Response):
+    """Goes out piece by piece, each once the client took the one before: when it is sent, the client has it."""
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for at in range(0, len(self.body), PIECE):
+            await send({"type": "http.response.body", "body": self.body[at : at + PIECE], "more_body": True})
+        await send({"type": "http.response.body"})
+
+
+def in_pieces(response: Response) -> Response:
+    """The same answer, sent in pieces if it is large."""
+    if len(response.body) <= PIECE:
+        return response
+    large = LargeResponse(response.body, response.status_code)
+    large.raw_headers = response.raw_headers
+    return large
 
 
 def accepted(

@@ -14,6 +14,7 @@ from tieline.api.metrics import Metrics
 from tieline.api.readers import Readers
 from tieline.api.services import Services
 from tieline.api.shelf import Shelves
+from tieline.api.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Rooms:
     shelves: Shelves
     inbox: Inbox
     readers: Readers
+    turns: Turns
     flights: Flights
     metrics: Metrics
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from tieline.core.clock import now
 from tieline.core.secret import Secret
+from tieline.git.reader import Reader
 from tieline.integrations.base import Registry
 from tieline.store.database import Database
 from tieline.store.listener import Listener
@@ -36,7 +37,7 @@ def _permit(_url: str) -> None:
 
 @dataclass(frozen=True)
 class Services:
-    """`token_keys` are those of `TIELINE_SECRET_KEY`, the first one first.
+    """`token_keys` are those of `TIELINE_SECRET_KEY`, the first one first. `repository` opens a project's, by its id.
 
     `check_url` raises `EgressRefused` for a URL that Tieline may not call. `checks` are asked by `/readyz`, by
     name: each answers with a word or two, or raises `Unavailable` saying what is wrong.
@@ -47,6 +48,7 @@ class Services:
     registry: Registry
     listener: Listener
     read_log: ReadLog
+    repository: Callable[[str], Reader]
     public_url: str
     token_keys: Sequence[Secret] = field(repr=False)
     reconcile_seconds: float = 300
