@@ -26,6 +26,7 @@ from tieline.activities.stream import LogStream
 from tieline.activities.trees import prepare_trees, remove_abandoned
 from tieline.api.documents import Writer
 from tieline.api.services import Services
+from tieline.core.clock import now
 from tieline.core.errors import Unavailable
 from tieline.core.ports import Deployer, Toolbox
 from tieline.deploy.command import CommandDeployer, Limits
@@ -41,9 +42,15 @@ from tieline.integrations.base import Registry
 from tieline.net.client import GuardedClient
 from tieline.net.egress import Policy
 from tieline.net.resolve import resolve_pinned
+from tieline.seeds.export import Exporter
+from tieline.seeds.load import Ground, load
+from tieline.seeds.playground import Playground
+from tieline.seeds.read import read_seed
+from tieline.seeds.references import look_up_in
+from tieline.seeds.seed import Seed
 from tieline.server_log import configure_server_log
 from tieline.settings import Settings, load_settings, load_type_settings
-from tieline.store import accounts, deliveries, due
+from tieline.store import deliveries, due
 from tieline.store.database import TROUBLE, Database
 from tieline.store.embedded import EmbeddedServer
 from tieline.store.listener import Listener
@@ -67,8 +74,11 @@ def read_settings() -> Settings:
     return load_settings(setting for kind in ALL for setting in kind.settings)
 
 
-def serve(settings: Settings, *, worker: bool = True) -> None:
-    """Run the API, and the worker beside it, until SIGTERM or SIGINT."""
+def serve(settings: Settings, *, worker: bool = True, seed: Path | None = None) -> None:
+    """Run the API, and the worker beside it, until SIGTERM or SIGINT.
+
+    What the file `seed` says and the database does not have is loaded first. Raises `Invalid` when it is wrong.
+    """
     allow_files()
     # An address that is taken is found out before anything else has been begun.
     with listen(*settings.host_and_port) as listening:
@@ -80,7 +90,8 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
                 beside.submit(load_upgrade)
             with _postgres(settings) as postgres:
                 migrate_database(postgres.dsn)
-                asyncio.run(_serve(settings, postgres, listening, create_app.result(), worker=worker))
+                bound = settings.at_port(listening.getsockname()[1])
+                asyncio.run(_serve(bound, postgres, listening, create_app.result(), worker=worker, seed=seed))
 
 
 def _load_api() -> CreateApp:
@@ -155,8 +166,8 @@ class House:
     logs: LogStream
     trees: Path
 
-    def services(self) -> Services:
-        """What the API works with."""
+    def services(self, seed: Seed) -> Services:
+        """What the API works with. A server in development goes back to `seed`."""
         return Services(
             db=self.db,
             box=self.box,
@@ -164,12 +175,38 @@ class House:
             listener=self.listener,
             read_log=self.logs.read,
             repository=self.repositories.read,
+            export=Exporter(self.db, self.box, self.registry).export,
             public_url=self.settings.base_url,
             reconcile_seconds=self.settings.reconcile_seconds,
             token_keys=self.settings.keys(),
             check_url=self.policy.check_url,
             checks={"git": git_version},
+            development=Playground(self.db, self._ground(), seed) if self.settings.development else None,
         )
+
+    def read_seed(self, path: Path | None) -> Seed:
+        """What a file says; nothing without one. Raises `Invalid` naming each place that is wrong."""
+        if path is None:
+            return Seed()
+        look_up = look_up_in(path.absolute().parent)
+        return read_seed(path.read_bytes(), self.registry, look_up, now(), self.settings.reconcile_seconds)
+
+    async def prepare(self, seed: Seed, *, alone: bool) -> bool:
+        """The first administrator, the seed, and secrets under the current key; whether the token was made just now.
+
+        `alone` says that what seems to be under way was cut off.
+        """
+        if resealed := await adopt_key(self.db, self.box):
+            log.info("secrets.resealed", count=resealed)
+        ground, is_new = self._ground(), self.settings.first_token()[1]
+        async with self.db.transaction() as conn:
+            await load(conn, ground, seed)
+            if alone:
+                await deliveries.release(conn)
+        return is_new
+
+    def _ground(self) -> Ground:
+        return Ground(self.registry, self.box, self.settings.first_token()[0])
 
     def engine(self, dsn: str) -> Engine:
         """The worker with everything it can be woken for."""
@@ -258,13 +295,20 @@ async def open_house(settings: Settings, dsn: str) -> AsyncIterator[House]:
 
 
 async def _serve(
-    settings: Settings, postgres: _Postgres, listening: socket.socket, create_app: CreateApp, *, worker: bool
+    settings: Settings,
+    postgres: _Postgres,
+    listening: socket.socket,
+    create_app: CreateApp,
+    *,
+    worker: bool,
+    seed: Path | None,
 ) -> None:
     stop = _stop_signal()
     async with open_house(settings, postgres.dsn) as house, _background(house, postgres):
-        is_new = await _prepare(house, alone=postgres.is_fresh)
+        seeded = house.read_seed(seed)
+        is_new = await house.prepare(seeded, alone=postgres.is_fresh)
         engine = house.engine(postgres.dsn)
-        server = HTTPServer(create_app(house.services()))
+        server = HTTPServer(create_app(house.services(seeded)))
         serving = asyncio.create_task(server.serve([listening]), name="http")
         try:
             if worker:
@@ -289,7 +333,7 @@ def _spare_collector() -> None:
 async def _work(settings: Settings, postgres: _Postgres) -> None:
     stop = _stop_signal()
     async with open_house(settings, postgres.dsn) as house, _background(house, postgres):
-        await _prepare(house, alone=postgres.is_fresh)
+        await house.prepare(Seed(), alone=postgres.is_fresh)
         engine = house.engine(postgres.dsn)
         try:
             await engine.start(alone=postgres.is_fresh)
@@ -298,21 +342,6 @@ async def _work(settings: Settings, postgres: _Postgres) -> None:
             await stop.wait()
         finally:
             await engine.stop()
-
-
-async def _prepare(house: House, *, alone: bool) -> bool:
-    """The first administrator, and secrets under the current key; whether the token was made just now.
-
-    `alone` says that what seems to be under way was cut off.
-    """
-    if resealed := await adopt_key(house.db, house.box):
-        log.info("secrets.resealed", count=resealed)
-    token, is_new = house.settings.first_token()
-    async with house.db.transaction() as conn:
-        await accounts.ensure_operator(conn, token)
-        if alone:
-            await deliveries.release(conn)
-    return is_new
 
 
 @asynccontextmanager

@@ -95,6 +95,9 @@ class Settings(BaseSettings):
     worker_concurrency: Annotated[int, Field(ge=1, le=100)] = Field(
         10, description="Builds and other work on environments at once, per worker process."
     )
+    development: bool = Field(
+        False, description="Whether operators may remember and bring back the whole state: for tests of clients only."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
 
     @cached_property
@@ -106,6 +109,11 @@ class Settings(BaseSettings):
     def base_url(self) -> str:
         """The public URL without a trailing slash."""
         return (self.public_url or f"http://{self.listen}").rstrip("/")
+
+    def at_port(self, port: int) -> "Settings":
+        """The same with the port that was given to a listener who had asked for any, which is port 0."""
+        host = self.listen.rpartition(":")[0]
+        return Settings(**{**dict(self), "listen": f"{host}:{port}"})
 
     @cached_property
     def networks(self) -> tuple[Network, ...]:

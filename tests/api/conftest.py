@@ -34,6 +34,7 @@ from tieline.core.secret import Secret
 from tieline.git.reader import Reader
 from tieline.integrations.base import IntegrationType, Registry
 from tieline.net.egress import Policy
+from tieline.seeds.export import Exporter
 from tieline.store import accounts
 from tieline.store.database import Database
 from tieline.store.embedded import EmbeddedServer
@@ -170,13 +171,15 @@ async def running(dsn: str, types: tuple[IntegrationType, ...] = (FORGE, SINK)) 
         async with database.transaction() as conn:
             await accounts.ensure_operator(conn, Secret(OPERATOR_TOKEN))
         folder = Path(stack.enter_context(TemporaryDirectory()))
+        box, registry = SecretBox(KEYS), Registry(types, _toolbox())
         services = Services(
             db=database,
-            box=SecretBox(KEYS),
-            registry=Registry(types, _toolbox()),
+            box=box,
+            registry=registry,
             listener=listener,
             read_log=LogStream(database, Signals(listener)).read,
             repository=lambda project_id: Reader(folder / f"{project_id}.git"),
+            export=Exporter(database, box, registry).export,
             public_url=PUBLIC_URL,
             token_keys=KEYS,
             check_url=Policy().check_url,

@@ -18,8 +18,8 @@ from tieline.store import environments
 MISSING = "aaaaaaaaaaaaa"
 FORGE = {"type": "forge", "repository": "acme/site", "app_credentials": {"key": "k", "secret": "s"}}
 SINK = {"type": "health.sink", "url": "https://x.example/"}
-# A log is lines, figures are text, and a hook is signed: none is a document of this kind.
-ELSEWHERE = ("/log", "/metrics", "/hook")
+# A log is lines, figures are text, an export is YAML, and a hook is signed: none is a document of this kind.
+ELSEWHERE = ("/log", "/metrics", "/export", "/hook")
 
 
 @dataclass

@@ -11,6 +11,7 @@ import tieline
 from tieline.api import (
     activities,
     deployments,
+    directory,
     elsewhere,
     environment_list,
     environment_types,
@@ -20,7 +21,9 @@ from tieline.api import (
     integrations,
     oauth,
     operations,
+    organizations,
     projects,
+    state,
     users,
 )
 from tieline.api.documents import Writer
@@ -61,6 +64,8 @@ def create_app(services: Services) -> FastAPI:
     app.state.rooms = rooms
     app.router.routes[:0] = plain_routes(rooms)
     _include(app)
+    if services.development is not None:
+        app.include_router(state.development_router)
     errors.install(app, rooms.metrics)
     app.add_middleware(Heads)
     _document(app, services)
@@ -105,11 +110,13 @@ def _include(app: FastAPI) -> None:
         activities,
         git,
         users,
+        directory,
+        organizations,
     )
     for prefix in PREFIXES:
         for room in rooms:
             app.include_router(room.router, prefix=prefix, include_in_schema=not prefix)
-    for router in (oauth.router, operations.router):
+    for router in (oauth.router, operations.router, state.router):
         app.include_router(router)
 
 

@@ -28,6 +28,22 @@ class ReadLog(Protocol):
         ...
 
 
+class Export(Protocol):
+    """Writes a seed."""
+
+    async def __call__(self, project_ids: Sequence[str] = (), /) -> bytes:
+        """YAML of the projects with these ids, or of all. Raises `NotFound`, and `Conflict` when it is too much."""
+        ...
+
+
+class Development(Protocol):
+    """Remembers the state of the whole server, and brings it back. Both raise `Unavailable`."""
+
+    async def snapshot(self) -> None: ...
+
+    async def reset(self) -> None: ...
+
+
 Check = Callable[[], Awaitable[str]]
 
 
@@ -40,7 +56,8 @@ class Services:
     """`token_keys` are those of `TIELINE_SECRET_KEY`, the first one first. `repository` opens a project's, by its id.
 
     `check_url` raises `EgressRefused` for a URL that Tieline may not call. `checks` are asked by `/readyz`, by
-    name: each answers with a word or two, or raises `Unavailable` saying what is wrong.
+    name: each answers with a word or two, or raises `Unavailable` saying what is wrong. `development` is there only on
+    servers that are there to try clients on.
     """
 
     db: Database
@@ -49,9 +66,11 @@ class Services:
     listener: Listener
     read_log: ReadLog
     repository: Callable[[str], Reader]
+    export: Export
     public_url: str
     token_keys: Sequence[Secret] = field(repr=False)
     reconcile_seconds: float = 300
     check_url: Callable[[str], None] = _permit
     checks: Mapping[str, Check] = field(default_factory=dict)
+    development: Development | None = None
     now: Callable[[], datetime] = now

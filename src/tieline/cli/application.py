@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 import tieline
-from tieline.cli.commands import activities, environments, integrations, processes, projects, tokens, users
+from tieline.cli.commands import activities, environments, integrations, processes, projects, seeds, tokens, users
 from tieline.cli.failure import MEANING, Failure
 
 _STATUSES: Final = "\n".join(f"  {status.value:>3}  {meaning}" for status, meaning in MEANING.items())
@@ -31,6 +31,7 @@ app = typer.Typer(
 app.command("serve")(processes.serve)
 app.command("worker")(processes.work)
 app.command("migrate")(processes.migrate)
+app.command("export")(seeds.export)
 app.add_typer(processes.simulate, name="simulate")
 app.add_typer(projects.app, name="project")
 app.add_typer(integrations.app, name="integration")

@@ -24,12 +24,22 @@ def serve(
     worker: Annotated[
         bool, typer.Option("--worker/--no-worker", help="Whether this process does the work, too.")
     ] = True,
+    seed: Annotated[
+        Path | None,
+        typer.Option(
+            "--seed",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="YAML with users and projects, to be loaded where they are missing.",
+        ),
+    ] = None,
 ) -> None:
     """Serve the API, and do the work that comes up, until Ctrl-C."""
     _pause_collector()
     from tieline import app  # noqa: PLC0415 - the whole server, which clients do not need
 
-    _run(lambda settings: app.serve(settings, worker=worker))
+    _run(lambda settings: app.serve(settings, worker=worker, seed=seed))
 
 
 def work() -> None:
