@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     def at_port(self, port: int) -> "Settings":
         """The same with the port that was given to a listener who had asked for any, which is port 0."""
         host = self.listen.rpartition(":")[0]
-        return Settings(**{**dict(self), "listen": f"{host}:{port}"})
+        return Settings(**{**dict(iter(self)), "listen": f"{host}:{port}"})
 
     @cached_property
     def networks(self) -> tuple[Network, ...]:
