@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -15,13 +16,22 @@ from pydantic.fields import FieldInfo
 
 from tieline.integrations import ALL
 from tieline.integrations.base import IntegrationType
-from tieline.integrations.fields import Fields, is_read_only, is_write_only, nested
+from tieline.integrations.fields import Fields, default_of, is_read_only, is_write_only, nested
 from tieline.settings import PREFIX, Settings
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PART: Final = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 LINK: Final = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 CODE: Final = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+NAMES: Final[Mapping[Any, str]] = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    datetime: "date and time",
+    list: "list of strings",
+    dict: "map of strings",
+}
 
 
 def settings_table() -> str:
@@ -40,6 +50,22 @@ def shown(default: Any) -> str:
     return f"`{text}`" if text else "empty"
 
 
+def types_pages() -> str:
+    """Every type: a table of all, then each with its fields."""
+    rows = [(f"[`{kind.key}`](#{anchor(kind)})", kind.summary, kind.not_yet or "Acts.") for kind in ALL]
+    return table(("Type", "What it is for", "Today"), rows) + "".join(type_section(kind) for kind in ALL)
+
+
+def type_section(kind: IntegrationType) -> str:
+    today = f" {kind.not_yet} What is set is kept and served." if kind.not_yet else ""
+    return f"\n## `{kind.key}`\n\n{kind.summary}{today}\n\n{fields_table(kind)}"
+
+
+def anchor(kind: IntegrationType) -> str:
+    """What a heading of the key is linked by."""
+    return kind.key.replace(".", "")
+
+
 def fields_table(kind: IntegrationType) -> str:
     """The fields of a type as clients send and read them."""
     return table(("Field", "Type", "Default", "What it does"), field_rows(kind.fields))
@@ -47,10 +73,9 @@ def fields_table(kind: IntegrationType) -> str:
 
 def field_rows(fields: type[Fields], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
     for name, field in fields.model_fields.items():
-        inner = nested(field)
         help_text = (field.description or "") + remark(field)
-        yield f"`{prefix}{name}`", type_name(field, inner), default_of(field), help_text
-        if inner is not None:
+        yield f"`{prefix}{name}`", type_name(field), written_default(field), help_text
+        if (inner := nested(field)) is not None:
             yield from field_rows(inner, f"{prefix}{name}.")
 
 
@@ -58,22 +83,21 @@ def remark(field: FieldInfo) -> str:
     return " Write-only." if is_write_only(field) else " Read-only." if is_read_only(field) else ""
 
 
-def type_name(field: FieldInfo, inner: type[Fields] | None) -> str:
-    names = {
-        bool: "boolean",
-        int: "integer",
-        str: "string",
-        float: "number",
-        list[str]: "list of strings",
-        dict[str, str]: "map of strings",
-    }
-    alternatives = alternatives_of(field.annotation)
-    null = " or null" if type(None) in alternatives else ""
-    if inner is not None:
-        return "object" + null
+def type_name(field: FieldInfo) -> str:
+    """What the values of a field are called; where they are a few, all of them."""
+    alternatives = [plain(each) for each in alternatives_of(field.annotation)]
     if all(isinstance(each, str) for each in alternatives):
         return ", ".join(f"`{each}`" for each in alternatives)
-    return next((name for kind, name in names.items() if kind in _plain(alternatives)), "value") + null
+    null = " or null" if type(None) in alternatives else ""
+    return next(name_of(each) for each in alternatives if each is not type(None)) + null
+
+
+def name_of(kind: Any) -> str:
+    if isinstance(kind, type) and issubclass(kind, Fields):
+        return "object"
+    if get_origin(kind) is dict and name_of(plain(get_args(kind)[1])) == "object":
+        return "map of objects"
+    return NAMES[get_origin(kind) or kind]
 
 
 def alternatives_of(annotation: Any) -> tuple[Any, ...]:
@@ -81,13 +105,13 @@ def alternatives_of(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if get_origin(annotation) in (Union, UnionType, Literal) else (annotation,)
 
 
-def _plain(alternatives: Iterable[Any]) -> list[Any]:
+def plain(annotation: Any) -> Any:
     """Without what is annotated to a type."""
-    return [get_args(each)[0] if get_origin(each) is Annotated else each for each in alternatives]
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
-def default_of(field: FieldInfo) -> str:
-    return "required" if field.is_required() else f"`{json.dumps(field.default)}`"
+def written_default(field: FieldInfo) -> str:
+    return "required" if field.is_required() else f"`{json.dumps(default_of(field))}`"
 
 
 def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -99,7 +123,7 @@ def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def parts() -> Mapping[str, Callable[[], str]]:
     """What can be generated, by name."""
     fields = {f"fields-{kind.key}": lambda kind=kind: fields_table(kind) for kind in ALL}
-    return {"settings": settings_table, **fields}
+    return {"settings": settings_table, "types": types_pages, **fields}
 
 
 def documents() -> list[Path]:
@@ -128,7 +152,9 @@ def problems() -> Iterator[str]:
             yield f"{page.relative_to(ROOT)}: a generated part is not current; run make format"
         yield from broken_links(page)
     named = {name for page in pages for _, name, _ in PART.findall(page.read_text())}
-    yield from (f"no page shows the generated part {name}" for name in sorted(parts().keys() - named))
+    # The fields of a type are in the part of all types; a page of its own may have them too.
+    wanted = {name for name in parts() if not name.startswith("fields-")}
+    yield from (f"no page shows the generated part {name}" for name in sorted(wanted - named))
 
 
 def main() -> None:

@@ -13,8 +13,9 @@ KINDS = {kind.key: kind for kind in ALL}
 each_type = pytest.mark.parametrize("key", TYPES)
 
 
-def test_the_table_has_every_type_and_every_type_is_in_the_table() -> None:
-    assert KINDS.keys() == TYPES.keys()
+def test_every_type_of_the_table_is_declared() -> None:
+    assert len(TYPES) == 18
+    assert TYPES.keys() <= KINDS.keys()
 
 
 @each_type

@@ -272,7 +272,7 @@ async def test_private_addresses_are_refused_where_they_would_be_called(place: P
     assert (await place.wire("GET", place.listed)).json == [entity]
 
 
-@pytest.mark.parametrize("key", [key for key, kind in KINDS.items() if not kind.acts])
+@pytest.mark.parametrize("key", [key for key in TYPES if not KINDS[key].acts])
 async def test_a_type_that_does_not_act_yet_starts_nothing_and_says_so(place: Place) -> None:
     with capture_logs() as logs:
         answer = await place.wire("POST", place.listed, place.full())
@@ -298,7 +298,7 @@ async def test_a_git_source_that_is_not_followed_yet_is_the_only_one_all_the_sam
 @pytest.mark.parametrize("key", ["splunk"])
 async def test_what_goes_along_with_records_has_the_limit_that_the_capabilities_tell(place: Place) -> None:
     told = (await place.wire("GET", f"/projects/{place.project}/capabilities")).json
-    assert told["integrations"]["config"].keys() == TYPES.keys()
+    assert told["integrations"]["config"].keys() >= TYPES.keys()
     room = told["logs_forwarding"]["max_extra_payload_size"] - len('{"a":""}')
     entity = await place.create({**place.full(), "extra": {"a": "x" * room}})
     assert len(entity["extra"]["a"]) == room
