@@ -41,6 +41,9 @@ async def world(instance: Instance) -> World:
     made = await client.post(f"/projects/{project}/integrations", FORGE)
     await client.post(f"/projects/{project}/integrations", SINK)
     deployed = Deployment(commit="a" * 40, urls=("https://main.example/",), deployed_at=now())
+    variables = f"/projects/{project}/integrations/{made['_embedded']['entity']['id']}/variables"
+    await client.post(variables, {"name": "TOKEN", "value": "hidden", "is_sensitive": True})
+    await client.post(variables, {"name": "LIMITS", "value": "[1]", "is_json": True})
     main = environment(
         project, "main", type="production", status="active", parent=None, is_main=True, deployment=deployed
     )
@@ -57,6 +60,7 @@ async def world(instance: Instance) -> World:
         "environment_id": "main",
         "deployment_id": "current",
         "environment_type_id": "staging",
+        "variable_name": "TOKEN",
         "activity_id": made["_embedded"]["activities"][1]["id"],
         "user_id": (await client.get("/users/me"))["id"],
         "token_id": token["id"],
@@ -120,6 +124,19 @@ async def test_every_document_reads_as_it_is_described(world: World) -> None:
         ("patch", "/projects/{project_id}/environments/{environment_id}", {"title": "Described"}, 200),
         ("post", "/projects/{project_id}/environments/{environment_id}/redeploy", None, 200),
         ("post", "/projects/{project_id}/environments/{environment_id}/deactivate", None, 400),
+        (
+            "post",
+            "/projects/{project_id}/integrations/{integration_id}/variables",
+            {"name": "NEW", "value": "shown"},
+            201,
+        ),
+        (
+            "patch",
+            "/projects/{project_id}/integrations/{integration_id}/variables/{variable_name}",
+            {"value": "other"},
+            200,
+        ),
+        ("delete", "/projects/{project_id}/integrations/{integration_id}/variables/{variable_name}", None, 200),
         ("post", "/projects/{project_id}/environments/{environment_id}/branch", {"name": "n", "title": "N"}, 400),
         ("post", "/projects/{project_id}/activities/{activity_id}/cancel", None, 200),
         ("delete", "/projects/{project_id}/integrations/{integration_id}", None, 200),

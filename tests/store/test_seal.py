@@ -1,18 +1,31 @@
 """Secrets at rest: bound to their place, readable by listed keys only, sealed again when the key changes."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from tests.unit.core.samples import INTEGRATION
+from tests.unit.core.samples import INTEGRATION, NOW
+from tieline.core.documents import Variable
 from tieline.core.errors import Unavailable
 from tieline.core.secret import Secret
-from tieline.store import integrations
+from tieline.store import integrations, variables
 from tieline.store.database import Database
 from tieline.store.seal import SecretBox
 from tieline.store.secrets import adopt_key
 
 OLD, NEW = Secret("the old key"), Secret("the new key")
+VARIABLE = Variable(
+    integration_id=INTEGRATION.id,
+    name="TOKEN",
+    value=Secret("hunter2"),
+    attributes={"a": "b"},
+    is_json=False,
+    is_sensitive=True,
+    created_at=NOW,
+    updated_at=None,
+)
+SEALED = len(INTEGRATION.secrets) + 1
 
 
 def test_what_was_sealed_opens_again() -> None:
@@ -61,6 +74,8 @@ async def sealed(database: Database) -> Database:
             "insert into project (id, title, owner) values (%s, 'Project', 'a')", [INTEGRATION.project_id]
         )
         await integrations.create(conn, old, INTEGRATION, is_git_source=True)
+        await variables.create(conn, old, VARIABLE)
+        await variables.create(conn, old, replace(VARIABLE, name="SHOWN", is_sensitive=False))
     assert INTEGRATION.secrets
     return database
 
@@ -71,11 +86,13 @@ async def test_rotation_seals_again_and_the_old_key_can_go(sealed: Database) -> 
         with pytest.raises(Unavailable):
             await integrations.get_any(conn, new, INTEGRATION.id)
 
-    assert await adopt_key(sealed, both) == len(INTEGRATION.secrets)
+    assert await adopt_key(sealed, both) == SEALED
     assert await adopt_key(sealed, new) == 0
     async with sealed.connection() as conn:
         found = await integrations.get_any(conn, new, INTEGRATION.id)
+        variable = await variables.get(conn, new, INTEGRATION.id, VARIABLE.name)
     assert found.secrets == INTEGRATION.secrets
+    assert variable == VARIABLE
 
 
 async def test_a_wrong_key_is_refused_before_it_seals_anything(database: Database) -> None:
@@ -103,4 +120,4 @@ async def test_a_rotation_that_lacks_a_key_changes_nothing(sealed: Database) -> 
 async def test_processes_that_start_at_once_seal_once(sealed: Database) -> None:
     both = SecretBox([NEW, OLD])
     counts = await asyncio.gather(*(adopt_key(sealed, both) for _ in range(3)))
-    assert sorted(counts) == [0, 0, len(INTEGRATION.secrets)]
+    assert sorted(counts) == [0, 0, SEALED]

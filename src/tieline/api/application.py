@@ -25,6 +25,7 @@ from tieline.api import (
     projects,
     state,
     users,
+    variables,
 )
 from tieline.api.documents import Writer
 from tieline.api.flights import Flights
@@ -112,6 +113,7 @@ def _include(app: FastAPI) -> None:
         users,
         directory,
         organizations,
+        variables,
     )
     for prefix in PREFIXES:
         for room in rooms:

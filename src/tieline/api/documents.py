@@ -10,7 +10,7 @@ from urllib.parse import quote
 from tieline.core import wire
 from tieline.core.clock import iso
 from tieline.core.deployments import CURRENT, deployment_of, render_current
-from tieline.core.documents import JSON, Account, Activity, APIToken, Environment, Integration, Project
+from tieline.core.documents import JSON, Account, Activity, APIToken, Environment, Integration, Project, Variable
 from tieline.core.kinds import is_cancellable
 from tieline.integrations.base import Registry
 from tieline.integrations.fields import render_config
@@ -134,6 +134,21 @@ class Writer:
     def git(self, project_id: str, document: JSON, *parts: str) -> JSON:
         """An object of the project's repository, with its link: clients find the project by that."""
         return {**document, "_links": {"self": self._self(_path(project_id, "git", *parts))}}
+
+    def variable(self, variable: Variable, project_id: str) -> JSON:
+        """A variable of an integration, without its value if that is sensitive."""
+        path = _path(project_id, "integrations", variable.integration_id, "variables", variable.name)
+        return {
+            "id": variable.name,
+            "created_at": iso(variable.created_at),
+            "updated_at": iso(variable.updated_at),
+            "name": variable.name,
+            **({} if variable.is_sensitive else {"value": variable.value.reveal()}),
+            "attributes": dict(variable.attributes),
+            "is_json": variable.is_json,
+            "is_sensitive": variable.is_sensitive,
+            "_links": {"self": self._self(path), "#edit": _link(path), "#delete": _link(path)},
+        }
 
     def hook_url(self, integration: Integration) -> str:
         """Where the host sends the integration's hooks."""

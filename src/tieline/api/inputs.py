@@ -4,7 +4,19 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tieline.core.values import Attributes, Email, Moment, Name, NetworkAddress, Text, Timezone, Title, Username
+from tieline.core.values import (
+    Attributes,
+    Email,
+    Moment,
+    Name,
+    NetworkAddress,
+    Text,
+    Timezone,
+    Title,
+    Username,
+    VariableName,
+    VariableValue,
+)
 
 Permission = Literal["admin", "viewer"]
 
@@ -133,6 +145,40 @@ class EnvironmentSynchronize(Input):
 class IntegrationSync(Input):
     confirm_prune: bool = False
     """Whether to remove what a doubtful listing had held back."""
+
+
+class VariableCreate(Input):
+    name: VariableName
+    """What scripts know it by; it cannot be changed."""
+
+    value: VariableValue
+    """What it holds; JSON text if `is_json`."""
+
+    attributes: Attributes = {}
+    """Whatever a client wants to keep with the variable."""
+
+    is_json: bool = False
+    """Whether the value is JSON."""
+
+    is_sensitive: bool = False
+    """Whether the value is a secret, which is never shown again."""
+
+
+class VariablePatch(Input):
+    name: VariableName | None = None
+    """The name; it cannot be changed, and the same one is let pass."""
+
+    value: VariableValue | None = None
+    """What it holds; JSON text if `is_json`."""
+
+    attributes: Attributes | None = None
+    """Whatever a client wants to keep with the variable; replaces all that was there."""
+
+    is_json: bool | None = None
+    """Whether the value is JSON."""
+
+    is_sensitive: bool | None = None
+    """Whether the value is a secret; what is one stays one."""
 
 
 class UserCreate(Input):

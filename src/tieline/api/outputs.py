@@ -422,6 +422,25 @@ class EnvironmentTypeDocument(HAL):
     """Always empty."""
 
 
+class VariableDocument(Resource):
+    """A variable of an integration; its id is its name."""
+
+    name: str
+    """What scripts know it by."""
+
+    value: str | None = None
+    """What it holds; left out when it is sensitive."""
+
+    attributes: dict[str, str]
+    """Whatever a client wants to keep with the variable."""
+
+    is_json: bool
+    """Whether the value is JSON."""
+
+    is_sensitive: bool
+    """Whether the value is a secret."""
+
+
 class ActivityDocument(Resource):
     type: str
     """What happened, such as `environment.push`."""

@@ -112,6 +112,20 @@ class Integration:
 
 
 @dataclass(frozen=True)
+class Variable:
+    """What an integration is told by name. `value` is JSON text if `is_json`, and never shown if `is_sensitive`."""
+
+    integration_id: str
+    name: str
+    value: Secret = field(repr=False)
+    attributes: Mapping[str, str]
+    is_json: bool
+    is_sensitive: bool
+    created_at: datetime
+    updated_at: datetime | None
+
+
+@dataclass(frozen=True)
 class PullInfo:
     """What an environment remembers of its pull request, so that a push needs no REST request."""
 

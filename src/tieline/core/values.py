@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from ipaddress import ip_network
-from typing import Annotated
+from typing import Annotated, Final
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, AwareDatetime, Field
@@ -53,4 +53,7 @@ Timezone = Annotated[str, AfterValidator(_timezone)]
 Moment = Annotated[AwareDatetime, Field(strict=False), AfterValidator(_in_utc)]
 NetworkAddress = Annotated[str, AfterValidator(_network)]
 Email = Annotated[str, Field(max_length=320), AfterValidator(_email)]
+VARIABLE_NAME: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}$"
+VariableName = Annotated[str, Field(pattern=VARIABLE_NAME)]
+VariableValue = Annotated[str, Field(max_length=65_536)]
 Username = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]

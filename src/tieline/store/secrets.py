@@ -1,11 +1,23 @@
 """The key that secrets are sealed with, and its rotation."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, LiteralString
 
 from tieline.core.errors import Unavailable
 from tieline.store.database import Connection, Database
 from tieline.store.integrations import secret_context
 from tieline.store.seal import SecretBox
+from tieline.store.variables import variable_context
+
+
+@dataclass(frozen=True)
+class _Sealed:
+    """A table of sealed bytes: what is sealed with another key than the current one, and how it is replaced."""
+
+    context: Callable[[str, str], str]
+    otherwise: LiteralString
+    replace: LiteralString
 
 
 async def adopt_key(database: Database, box: SecretBox) -> int:
@@ -16,11 +28,7 @@ async def adopt_key(database: Database, box: SecretBox) -> int:
     async with database.transaction() as conn:
         await conn.execute("lock table sealing_key in exclusive mode")  # one process after the other
         await _replace_key(conn, box)
-        cursor = await conn.execute(_SEALED_OTHERWISE, [box.current_key_id])
-        rows = await cursor.fetchall()
-        for row in rows:
-            await _reseal(conn, box, row)
-    return len(rows)
+        return sum([await _reseal_all(conn, box, table) for table in _TABLES])
 
 
 async def _replace_key(conn: Connection, box: SecretBox) -> None:
@@ -36,15 +44,29 @@ async def _replace_key(conn: Connection, box: SecretBox) -> None:
     await conn.execute("insert into sealing_key (id) values (%s) on conflict do nothing", [box.current_key_id])
 
 
-async def _reseal(conn: Connection, box: SecretBox, row: dict[str, Any]) -> None:
-    context = secret_context(row["integration_id"], row["name"])
+async def _reseal_all(conn: Connection, box: SecretBox, table: _Sealed) -> int:
+    cursor = await conn.execute(table.otherwise, [box.current_key_id])
+    rows = await cursor.fetchall()
+    for row in rows:
+        await _reseal(conn, box, table, row)
+    return len(rows)
+
+
+async def _reseal(conn: Connection, box: SecretBox, table: _Sealed, row: dict[str, Any]) -> None:
+    context = table.context(row["integration_id"], row["name"])
     key_id, sealed = box.seal(box.open(row["key_id"], row["sealed"], context).reveal(), context)
-    await conn.execute(_REPLACE, [key_id, sealed, row["integration_id"], row["name"]])
+    await conn.execute(table.replace, [key_id, sealed, row["integration_id"], row["name"]])
 
 
-_SEALED_OTHERWISE: Final[LiteralString] = """
-    select integration_id, name, key_id, sealed from integration_secret where key_id <> %s for update
-"""
-_REPLACE: Final[LiteralString] = """
-    update integration_secret set key_id = %s, sealed = %s where integration_id = %s and name = %s
-"""
+_TABLES: Final = (
+    _Sealed(
+        secret_context,
+        "select integration_id, name, key_id, sealed from integration_secret where key_id <> %s for update",
+        "update integration_secret set key_id = %s, sealed = %s where integration_id = %s and name = %s",
+    ),
+    _Sealed(
+        variable_context,
+        "select integration_id, name, key_id, sealed from integration_variable where key_id <> %s for update",
+        "update integration_variable set key_id = %s, sealed = %s where integration_id = %s and name = %s",
+    ),
+)
