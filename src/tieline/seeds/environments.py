@@ -141,7 +141,7 @@ def _password(reading: Reading, place: str, value: Any, what: str) -> str:
     if isinstance(value, str) and value:
         return value
     reference = parse_reference(value, place, reading.problems)
-    found = reading.secret(reference, what) if reference is not None else None
+    found = reading.secret(reference, place, what) if reference is not None else None
     return found.reveal() if found else secrets.token_urlsafe(_PASSWORD_BYTES)
 
 

@@ -12,7 +12,14 @@ from tieline.core.errors import Invalid
 from tieline.core.ids import ID_LENGTH, short_hash
 from tieline.core.secret import Secret
 from tieline.integrations.base import IntegrationType, Registry
-from tieline.integrations.fields import is_read_only, render_config, validate_create, write_only_names
+from tieline.integrations.fields import (
+    Fields,
+    is_read_only,
+    nested,
+    render_config,
+    validate_create,
+    write_only_names,
+)
 from tieline.seeds.models import IntegrationPart
 from tieline.seeds.problems import enumerated
 from tieline.seeds.references import put_back, refer_to, take_references
@@ -61,7 +68,8 @@ def _fields(reading: Reading, place: str, id: str, kind: IntegrationType, value:
     own = {name: each for name, each in value.items() if name not in IntegrationPart.model_fields}
     rest, references = take_references(own, write_only_names(kind.fields), place, reading.problems)
     found = {
-        name: reading.secret(each, f"{name} of the {kind.key} integration {id}") for name, each in references.items()
+        name: reading.secret(each, place, f"{name} of the {kind.key} integration {id}")
+        for name, each in references.items()
     }
     filled = put_back(rest, {name: each.reveal() if each else _STAND_IN for name, each in found.items()})
     try:
@@ -120,7 +128,7 @@ def write_integration(kind: IntegrationType, integration: Integration) -> JSON:
     references = {
         name: refer_to(kind.key, integration.id, name)
         for name in write_only_names(kind.fields)
-        if name in integration.secrets
+        if name in integration.secrets or _is_needed(kind.fields, config, name)
     }
     common = {
         "id": integration.id,
@@ -129,3 +137,12 @@ def write_integration(kind: IntegrationType, integration: Integration) -> JSON:
         "updated_at": iso(integration.updated_at),
     }
     return {**common, **put_back(config, references)}
+
+
+def _is_needed(kind: type[Fields], config: JSON, name: str) -> bool:
+    """Whether the integration could not be read without this secret, though it may have been loaded without it."""
+    outer, _, inner = name.rpartition(".")
+    if not outer:
+        return kind.model_fields[inner].is_required()
+    holder = nested(kind.model_fields[outer])
+    return holder is not None and isinstance(config.get(outer), dict) and holder.model_fields[inner].is_required()

@@ -1,6 +1,6 @@
 """From a seed into a database: in the transaction of the caller, so all of it or nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import structlog
@@ -34,15 +34,16 @@ async def load(conn: Connection, ground: Ground, seed: Seed) -> None:
     """
     await seeds.lock(conn)
     problems = Problems()
-    await _load_users(conn, seed, problems)
+    new_users = await _load_users(conn, seed, problems)
     await accounts.ensure_operator(conn, ground.first_token)
     users = {each.username: each.id for each in await accounts.load_all(conn)}
     await _load_organizations(conn, seed, users, problems)
-    await _load_projects(conn, ground, seed, users, problems)
-    _tell_missing(seed)
+    new_projects = await _load_projects(conn, ground, seed, users, problems)
+    _tell_missing(seed, [*(each.place for each in new_users), *(each.place for each in new_projects)])
 
 
-async def _load_users(conn: Connection, seed: Seed, problems: Problems) -> None:
+async def _load_users(conn: Connection, seed: Seed, problems: Problems) -> list[SeededUser]:
+    """Those that were not there yet."""
     known = {each.username for each in await accounts.load_all(conn)}
     taken = await seeds.present(conn, "account", [each.account.id for each in seed.users])
     new = [each for each in seed.users if each.account.username not in known]
@@ -52,6 +53,7 @@ async def _load_users(conn: Connection, seed: Seed, problems: Problems) -> None:
     problems.raise_any()
     for each in new:
         await _create_user(conn, each, problems)
+    return new
 
 
 async def _create_user(conn: Connection, user: SeededUser, problems: Problems) -> None:
@@ -94,7 +96,8 @@ async def _create_organization(conn: Connection, seeded: SeededOrganization, use
 
 async def _load_projects(
     conn: Connection, ground: Ground, seed: Seed, users: Mapping[str, str], problems: Problems
-) -> None:
+) -> list[SeededProject]:
+    """Those that were not there yet."""
     present = await seeds.present(conn, "project", [each.project.id for each in seed.projects])
     new = [each for each in seed.projects if each.project.id not in present]
     organizations = await seeds.organization_ids(conn)
@@ -105,7 +108,9 @@ async def _load_projects(
     problems.raise_any()
     for each in new:
         await _create_project(conn, ground, each, users, organizations)
-    log.info("seed.loaded", projects=[each.project.id for each in new], left_alone=sorted(present))
+    if seed.projects:
+        log.info("seed.loaded", projects=[each.project.id for each in new], left_alone=sorted(present))
+    return new
 
 
 def _check_users(problems: Problems, users: Mapping[str, str], seeded: SeededProject) -> None:
@@ -159,6 +164,9 @@ async def _create_project(
     await seeds.restore_logs(conn, {each.activity.id: each.log for each in seeded.activities})
 
 
-def _tell_missing(seed: Seed) -> None:
-    for each in seed.missing:
-        log.warning("seed.secret_missing", place=each.place, loaded_without=each.what)
+def _tell_missing(seed: Seed, places: Iterable[str]) -> None:
+    """Of what was loaded just now: who starts a server again has been told before."""
+    beginnings = tuple(f"{each}." for each in places)
+    for missing in seed.missing:
+        if missing.place.startswith(beginnings):
+            log.warning("seed.secret_missing", wanted=missing.wanted, loaded_without=missing.what)

@@ -82,9 +82,13 @@ class SeededProject:
 
 @dataclass(frozen=True)
 class Missing:
-    """A secret that was not found where the seed says that it is, and what has to do without it."""
+    """A secret of the thing at `place` that was not found where the seed says that it is: `wanted`, in words.
+
+    `what` has to do without it.
+    """
 
     place: str
+    wanted: str
     what: str
 
 
@@ -114,11 +118,11 @@ class Reading:
         """The ids of things of one kind, which differ in the whole file."""
         return self._ids.setdefault(kind, Names(self.problems, "id"))
 
-    def secret(self, reference: Reference, what: str) -> Secret | None:
-        """The secret; None when it is not there, which is noted together with `what` does without it."""
+    def secret(self, reference: Reference, place: str, what: str) -> Secret | None:
+        """The secret of the thing at `place`; None when it is not there, noted together with `what` does without it."""
         found = self.look_up(reference)
         if found is None:
-            self.missing.append(Missing(reference.place, what))
+            self.missing.append(Missing(place, reference.place, what))
         return found
 
     def moment_of(self, index: int) -> datetime:

@@ -46,7 +46,7 @@ def _tokens(reading: Reading, place: str, account: Account, values: list[Any]) -
         part = reading.problems.parse(TokenPart, each_place, value)
         if part is None:
             continue
-        secret = reading.secret(part.token, f"the API token {part.name!r} of {account.username}")
+        secret = reading.secret(part.token, each_place, f"the API token {part.name!r} of {account.username}")
         if secret is not None:
             found.append((_token(reading, account, part, index), secret))
     return tuple(found)

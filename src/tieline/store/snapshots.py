@@ -82,12 +82,15 @@ class Snapshots:
 
 
 async def start_over(db: Database, fill: Callable[[Connection], Awaitable[None]]) -> None:
-    """Leave nothing but the first administrator with the server's own token, and `fill` that. Raises `Unavailable`."""
+    """Leave nothing but the first administrator and the server's own organization, and `fill` that.
+
+    Raises `Unavailable`.
+    """
 
     async def replace(conn: Connection, tables: Sequence[_Table]) -> None:
-        await _empty(conn, [each for each in tables if each.name not in ("account", "api_token")])
-        await conn.execute(_FORGET_TOKENS)
-        await conn.execute("delete from account where username <> 'admin'")
+        await _empty(conn, [each for each in tables if each.name not in _PARTLY_KEPT])
+        for statement in _FORGET_OTHERS:
+            await conn.execute(statement)
         await fill(conn)
         await notify.everything(conn)
 
@@ -153,7 +156,14 @@ _RAISE_ATTEMPTS: Final[LiteralString] = """
     where live.id = kept.id and kept.state in ('pending', 'in_progress') and live.attempt > kept.attempt
 """
 
-_FORGET_TOKENS: Final[LiteralString] = """
+_PARTLY_KEPT: Final = frozenset({"account", "api_token", "organization", "organization_member"})
+_FORGET_OTHERS: Final[Sequence[LiteralString]] = (
+    """
     delete from api_token
     where name <> 'initial' or account_id <> (select id from account where username = 'admin')
-"""
+    """,
+    "delete from organization where not is_default",
+    "delete from organization_member where account_id <> (select id from account where username = 'admin')",
+    "update organization set owner = (select id from account where username = 'admin')",
+    "delete from account where username <> 'admin'",
+)
