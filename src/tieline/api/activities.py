@@ -179,9 +179,24 @@ def _delay(text: str | None) -> float | None:
 
 _FILTERS: Final[dict[str, Any]] = {
     "parameters": [
-        {"name": "type", "in": "query", "schema": {"type": "array", "items": {"type": "string"}}},
-        {"name": "state", "in": "query", "schema": {"type": "array", "items": {"enum": list(_STATES)}}},
-        {"name": "result", "in": "query", "schema": {"type": "array", "items": {"enum": list(_RESULTS)}}},
+        {
+            "name": "type",
+            "in": "query",
+            "description": "Only activities of this type; may be given several times.",
+            "schema": {"type": "array", "items": {"type": "string"}},
+        },
+        {
+            "name": "state",
+            "in": "query",
+            "description": "Only activities in this state; may be given several times.",
+            "schema": {"type": "array", "items": {"enum": list(_STATES)}},
+        },
+        {
+            "name": "result",
+            "in": "query",
+            "description": "Only activities with this result; may be given several times.",
+            "schema": {"type": "array", "items": {"enum": list(_RESULTS)}},
+        },
         {
             "name": "starts_at",
             "in": "query",
@@ -191,6 +206,7 @@ _FILTERS: Final[dict[str, Any]] = {
         {
             "name": "count",
             "in": "query",
+            "description": "How many to return at most.",
             "schema": {"type": "integer", "minimum": 1, "maximum": MOST, "default": _PAGE},
         },
     ]
@@ -221,7 +237,16 @@ _WINDOW: Final[dict[str, Any]] = {
 }
 
 _LINES: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "The log, one JSON document a line; the last one is the seal.", "content": {LOG_TYPE: {}}}
+    200: {
+        "description": "The log, one JSON document a line; the last one is the seal.",
+        "content": {
+            LOG_TYPE: {
+                "schema": {"type": "string"},
+                "example": '{"_id": 1, "data": {"timestamp": "2026-11-23T10:00:00.000000+00:00", '
+                '"message": "Building main\\n"}}\n{"_id": 2, "seal": true}\n',
+            }
+        },
+    }
 }
 
 

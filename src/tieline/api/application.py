@@ -1,9 +1,6 @@
 """Puts the surface together."""
 
-from typing import Any
-
 from fastapi import FastAPI
-from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -11,6 +8,7 @@ import tieline
 from tieline.api import (
     activities,
     deployments,
+    description,
     directory,
     elsewhere,
     environment_list,
@@ -34,16 +32,15 @@ from tieline.api.head import Heads
 from tieline.api.hooks import HookDoor
 from tieline.api.inbox import Inbox
 from tieline.api.metrics import Metrics
-from tieline.api.openapi import describe
 from tieline.api.readers import Readers
 from tieline.api.reads import IntegrationReads
-from tieline.api.responses import JSONResponse
 from tieline.api.rooms import Rooms
 from tieline.api.services import Services
 from tieline.api.shelf import Shelves
 from tieline.api.turns import Turns
 
 PREFIXES = ("", "/api")
+_SUMMARY = "Self-hosted project integrations that speak the Upsun API."
 
 
 def create_app(services: Services) -> FastAPI:
@@ -60,16 +57,23 @@ def create_app(services: Services) -> FastAPI:
         flights=Flights(),
         metrics=Metrics(),
     )
-    # A slash too many is a wrong path, not a reason to redirect: clients lose their token on the way.
-    app = FastAPI(title="Tieline", version=tieline.__version__, openapi_url=None, redirect_slashes=False)
+    app = bare_app()
     app.state.rooms = rooms
     app.router.routes[:0] = plain_routes(rooms)
-    _include(app)
     if services.development is not None:
         app.include_router(state.development_router)
     errors.install(app, rooms.metrics)
     app.add_middleware(Heads)
-    _document(app, services)
+    return app
+
+
+def bare_app() -> FastAPI:
+    """The application's routes without anything to work with, which is enough to describe them."""
+    # A slash too many is a wrong path, not a reason to redirect: clients lose their token on the way.
+    app = FastAPI(
+        title="Tieline", summary=_SUMMARY, version=tieline.__version__, openapi_url=None, redirect_slashes=False
+    )
+    _include(app)
     return app
 
 
@@ -118,16 +122,5 @@ def _include(app: FastAPI) -> None:
     for prefix in PREFIXES:
         for room in rooms:
             app.include_router(room.router, prefix=prefix, include_in_schema=not prefix)
-    for router in (oauth.router, operations.router, state.router):
+    for router in (oauth.router, operations.router, state.router, description.router):
         app.include_router(router)
-
-
-def _document(app: FastAPI, services: Services) -> None:
-    rendered: dict[str, Any] = {}
-
-    async def openapi() -> Response:
-        if not rendered:
-            rendered.update(describe(app, services.registry))
-        return JSONResponse(rendered)
-
-    app.add_api_route("/openapi.json", openapi, include_in_schema=False, methods=["GET"])

@@ -58,7 +58,7 @@ class Documentation:
         return {"required": self.required, "content": {each: {"schema": shown} for each in types}}
 
 
-def documented(
+def documented(  # noqa: PLR0913 - all by name, and none is required
     *,
     answer: Any = None,
     accepted: type[BaseModel] | None = None,

@@ -85,8 +85,9 @@ def _add(operation: str, elsewhere: Elsewhere) -> None:
         name=f"{operation}_environment".replace("-", "_"),
         summary=elsewhere.summary,
     )
-    @documented(answer=Plain)
+    @documented(answer=Plain, note="Always refused.")
     async def refuse(access: Admin, rooms: InRooms, environment_id: str) -> Response:
+        """Always 400, which says why, and where to do it instead."""
         async with rooms.services.db.connection() as conn:
             await load_environment(conn, access.project_id, environment_id)
             place = await _place(conn, rooms, access.project_id)

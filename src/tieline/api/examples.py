@@ -138,6 +138,15 @@ _FIELDS: Final[Mapping[str, Any]] = {
     "Health.status": "ok",
     "Health.checks": {"database": "at this version", "workers": "1 alive"},
 }
+_TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "number": (int, float),
+    "null": type(None),
+}
 # Bodies of which nothing is required, but that mean something only with something in them.
 _BODIES: Final[Mapping[str, JSON]] = {
     "ProjectPatch": {"title": "New site"},
@@ -199,9 +208,18 @@ class Examples:
 
     def _field(self, schema: JSON, model: str, name: str, *, whole: bool) -> Any:
         for key in (f"{model}.{name}", name):
-            if key in _FIELDS:
+            if key in _FIELDS and _fits(_FIELDS[key], schema):
                 return _FIELDS[key]
         return self._value(schema, name, whole=whole)
+
+
+def _fits(value: Any, schema: JSON) -> bool:
+    """Whether a field of that name means the same thing here, as far as its type says."""
+    if "anyOf" in schema:
+        return any(_fits(value, each) for each in schema["anyOf"])
+    if "enum" in schema or "const" in schema:
+        return value in schema.get("enum", [schema.get("const")])
+    return "type" not in schema or isinstance(value, _TYPES[schema["type"]])
 
 
 def _plain(schema: JSON, name: str) -> Any:

@@ -16,7 +16,10 @@ _REFS = "refs/"
 
 class RefObject(Output):
     type: Literal["commit"]
+    """Always `commit`."""
+
     sha: str
+    """The commit's hash."""
 
 
 class RefDocument(HAL):
@@ -27,6 +30,8 @@ class RefDocument(HAL):
     """The whole name."""
 
     object: RefObject
+    """What it points to."""
+
     sha: str
     """The commit that the branch is at."""
 
@@ -36,15 +41,28 @@ class SignatureDocument(Output):
     """With the offset from UTC of its writer's clock."""
 
     name: str
+    """The name."""
+
     email: str
+    """The address."""
 
 
 class CommitDocument(HAL):
     id: str
+    """The hash."""
+
     sha: str
+    """The hash again."""
+
     author: SignatureDocument
+    """Who wrote it, and when."""
+
     committer: SignatureDocument
+    """Who recorded it, and when."""
+
     message: str
+    """The whole message."""
+
     tree: str
     """The id of the tree that it recorded."""
 
@@ -57,22 +75,33 @@ class TreeEntryDocument(Output):
     """The name alone; a byte that is not UTF-8 is written as `\\xe9`."""
 
     mode: Literal["040000", "100644", "100755", "120000", "160000"]
+    """What it is, as git writes it: a folder, a file, an executable, a link, a submodule."""
+
     type: Literal["blob", "tree", "commit"]
     """`commit` is a submodule, whose objects are elsewhere."""
 
     sha: str | None
+    """The hash of what is there."""
 
 
 class TreeDocument(HAL):
     id: str
+    """The hash."""
+
     sha: str
+    """The hash again."""
+
     tree: list[TreeEntryDocument]
     """In git's order; what is in a folder is asked for with its own id."""
 
 
 class BlobDocument(HAL):
     id: str
+    """The hash."""
+
     sha: str
+    """The hash again."""
+
     size: int
     """Bytes of the file, before they are encoded."""
 
@@ -80,6 +109,7 @@ class BlobDocument(HAL):
     """Always `base64`."""
 
     content: str
+    """The bytes of the file."""
 
 
 class DiffDocument(Output):
@@ -93,10 +123,13 @@ class DiffDocument(Output):
     """Null when the file is gone."""
 
     new_id: str | None
+    """The hash of the new content; null when the file is gone."""
+
     old_path: str | None
     """Null when the file is new."""
 
     old_id: str | None
+    """The hash of the old content; null when the file is new."""
 
 
 def ref_id_of(branch: str) -> str:

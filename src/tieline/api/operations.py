@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 from http import HTTPStatus
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 from fastapi import APIRouter
@@ -36,7 +36,7 @@ class Alive:
 
 
 @router.get("/readyz")
-@documented(answer=Health, others={503: Health})
+@documented(answer=Health, others={503: Health}, basis="added", note="For whoever watches the server.")
 async def readyz(rooms: InRooms) -> Response:
     """Whether the server can do its work: database, migrations, workers, git."""
     said, is_ready = await rooms.flights.share("readiness", lambda: _ask_all(rooms))
@@ -95,7 +95,21 @@ async def _check_workers(rooms: Rooms) -> str:
     return f"{alive} alive"
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+_FIGURES: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "One figure a line.",
+        "content": {
+            "text/plain": {
+                "schema": {"type": "string"},
+                "example": 'tieline_http_requests_total{route="/readyz"} 1.0\n',
+            }
+        },
+    }
+}
+
+
+@router.get("/metrics", response_class=Response, responses=_FIGURES)
+@documented(basis="added", note="For whoever watches the server.")
 async def metrics(rooms: InRooms) -> Response:
     """Figures in Prometheus' text format; those of the database are left out while it does not answer."""
     try:

@@ -13,6 +13,11 @@ class Output(BaseModel):
 
     model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
 
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """What a document about something is called by whoever makes code of the schemas."""
+        return cls.__name__ + "".join(each.__name__ for each in params)
+
 
 class Link(Output):
     href: str

@@ -67,7 +67,11 @@ def is_known(if_none_match: bytes, etag: bytes) -> bool:
 
 def tagged(request: Request, document: object) -> Response:
     """A document with its entity tag, or 304 when the client has it already."""
-    rendered = Rendered.of(document)
+    return tagged_bytes(request, Rendered.of(document))
+
+
+def tagged_bytes(request: Request, rendered: Rendered) -> Response:
+    """As `tagged`, of what is ready to be sent."""
     known = header_list(request.scope, b"if-none-match")
     if known is not None and is_known(known, rendered.etag):
         response = Response(status_code=HTTPStatus.NOT_MODIFIED)
