@@ -150,6 +150,8 @@ async def test_what_is_too_large_is_not_shown(repository: HostedRepository, read
     after = write(repository, "tree", entry(b"100644", b"a", other))
     with pytest.raises(TooLarge, match="More than 1 MiB of changes"):
         await Reader(repository.path, largest_diff=MEGABYTE).diff(before, after)
+    with pytest.raises(TooLarge, match="too large to be compared"):
+        await Reader(repository.path, memory=8 * MEGABYTE).diff(before, after)
     with pytest.raises(TooLarge, match=r"longer than 0\.001 s"):
         await Reader(repository.path, diff_seconds=0.001).diff(before, after)
     assert await reader.diff(after, after) == ()

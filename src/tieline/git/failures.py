@@ -27,6 +27,7 @@ _NOT_FOUND: Final = re.compile(
     r"repository '[^']*' not found|[Rr]epository not found|couldn't find remote ref|Remote branch .* not found"
 )
 _NOT_OURS: Final = re.compile(r"not our ref|unadvertised object|did not send all necessary objects")
+_OUT_OF_MEMORY: Final = re.compile(r"[Oo]ut of memory|(?:malloc|realloc|mmap) failed")
 # What this machine lacks, in the words of the C library.
 _TROUBLE_HERE: Final = re.compile(
     r"^(?!remote:).*(No space left on device|Disk quota exceeded|Read-only file system|Permission denied|"
@@ -73,6 +74,11 @@ def storage_trouble(reason: str | None) -> Unavailable:
 def is_vanished_object(error: TielineError) -> bool:
     """Whether a commit that was asked for by its hash is no longer to be had."""
     return _NOT_OURS.search(str(error)) is not None
+
+
+def is_out_of_memory(error: TielineError) -> bool:
+    """Whether git reached the limit that it was given."""
+    return _OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def error_of_status(status: int, said: str) -> RemoteError:

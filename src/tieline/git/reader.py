@@ -10,9 +10,10 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
-from tieline.core.errors import NotFound, TooLarge
+from tieline.core.errors import GitFailed, NotFound, TooLarge
 from tieline.git.command import MEGABYTE, Command, conversing, run, run_for_beginning
 from tieline.git.diffs import DIFF, FileDiff, parse_diff
+from tieline.git.failures import is_out_of_memory
 from tieline.git.names import branch_name
 from tieline.git.objects import CommitObject, ObjectInfo, TreeEntry, parse_commit, parse_info, parse_tree
 from tieline.git.refs import HEADS, REF_FORMAT, is_sha, parse_refs
@@ -39,10 +40,13 @@ class Reader:
     the limits above; `GitFailed` when git cannot read the repository.
     """
 
-    def __init__(self, path: Path, *, largest_diff: int = LARGEST_DIFF, diff_seconds: float = DIFF_SECONDS) -> None:
+    def __init__(
+        self, path: Path, *, largest_diff: int = LARGEST_DIFF, diff_seconds: float = DIFF_SECONDS, memory: int = _MEMORY
+    ) -> None:
         self._path = path
         self._largest_diff = largest_diff
         self._diff_seconds = diff_seconds
+        self._memory = memory
 
     async def heads(self) -> dict[str, str]:
         """Branch -> commit."""
@@ -71,15 +75,22 @@ class Reader:
     async def diff(self, base: str, target: str) -> tuple[FileDiff, ...]:
         """What changed from `base` to `target`, which are commits or trees."""
         await self._require_trees(base, target)
-        command = self._command(*DIFF, base, target, "--", config=_DIFF_CONFIG, max_bytes=self._largest_diff)
-        try:
-            async with asyncio.timeout(self._diff_seconds):
-                output = await run_for_beginning(command)
-        except TimeoutError as error:
-            raise TooLarge(f"It takes longer than {self._diff_seconds:g} s to find out what changed.") from error
+        output = await self._diff_output(base, target)
         if len(output) >= self._largest_diff:
             raise TooLarge(f"More than {self._largest_diff // MEGABYTE} MiB of changes are not shown.")
         return parse_diff(output)
+
+    async def _diff_output(self, base: str, target: str) -> bytes:
+        command = self._command(*DIFF, base, target, "--", config=_DIFF_CONFIG, max_bytes=self._largest_diff)
+        try:
+            async with asyncio.timeout(self._diff_seconds):
+                return await run_for_beginning(command)
+        except TimeoutError as error:
+            raise TooLarge(f"It takes longer than {self._diff_seconds:g} s to find out what changed.") from error
+        except GitFailed as error:
+            if is_out_of_memory(error):
+                raise TooLarge("The files that changed are too large to be compared.") from error
+            raise
 
     async def _heads(self, prefix: str) -> dict[str, str]:
         if not self._exists():
@@ -118,7 +129,7 @@ class Reader:
             config=config or {},
             environment={"GIT_DIR": str(self._path)},
             seconds=_SECONDS,
-            memory=_MEMORY,
+            memory=self._memory,
             max_bytes=max_bytes,
         )
 
