@@ -64,6 +64,7 @@ async def world(instance: Instance) -> World:
         "variable_name": "TOKEN",
         "activity_id": made["_embedded"]["activities"][1]["id"],
         "user_id": (await client.get("/users/me"))["id"],
+        "organization_id": (await client.get(f"/projects/{project}"))["organization"],
         "token_id": token["id"],
         "ref_id": "heads/main",
         "commit_id": second,

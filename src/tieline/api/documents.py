@@ -230,7 +230,7 @@ def render_grant(grant: Grant) -> JSON:
     path = f"/projects/{grant.project_id}/user-access/{grant.account_id}"
     return {
         "user_id": grant.account_id,
-        "organization_id": None,
+        "organization_id": grant.organization,
         "project_id": grant.project_id,
         "project_title": grant.project_title,
         "permissions": [grant.role],

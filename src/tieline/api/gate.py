@@ -10,16 +10,19 @@ from starlette.requests import Request
 from tieline.api.memory import Memory
 from tieline.api.services import Services
 from tieline.api.tokens import AccessToken, TokenMint
-from tieline.core.documents import Account, Actor, Role
+from tieline.core.documents import Account, Actor, Organization, Role
 from tieline.core.errors import Forbidden, NotFound, Unauthenticated
 from tieline.core.secret import Secret
-from tieline.store import accounts, oauth_tokens
+from tieline.store import accounts, oauth_tokens, organizations
 from tieline.store.database import Connection
+from tieline.store.organizations import Seen
 
 REMEMBERED: Final = 20_000
 LONGEST_TOKEN: Final = 4096
 _LONGEST_ID: Final = 64
 _FOREVER: Final = float("inf")
+_NO_USER: Final = "User not found"
+_NO_ORGANIZATION: Final = "Organization not found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,26 @@ class Caller:
     def actor(self) -> Actor:
         account = self.account
         return Actor(account.id, account.display_name, account.created_at, account.updated_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A caller, and the user that it may act for: itself, or anybody for operators."""
+
+    caller: Caller
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A caller and an organization that it may see."""
+
+    caller: Caller
+    seen: Seen
+
+    @property
+    def organization(self) -> Organization:
+        return self.seen.organization
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +143,18 @@ class Gate:
             raise Forbidden("This needs the role admin on the project; yours is viewer.")
         return Access(caller, project_id, role)
 
+    async def admit_to_organization(self, authorization: bytes | None, named: str, needed: Role) -> Membership:
+        """Let a caller look at an organization, named by its id or as `name=...`. Raises as `admit` does."""
+        caller = await self.identify(authorization)
+        wanted = known_id(named.removeprefix("name="), _NO_ORGANIZATION)
+        async with self._services.db.connection() as conn:
+            seen = await organizations.find_seen(conn, caller.id, wanted)
+        if seen is None:
+            raise NotFound(_NO_ORGANIZATION)
+        if needed == "admin" and seen.role != "admin":
+            raise Forbidden("This needs an admin of the organization.")
+        return Membership(caller, seen)
+
     async def still_admits(self, authorization: bytes | None, access: Access) -> bool:
         """Whether neither the token nor the role, with which a long answer began, was taken away since.
 
@@ -192,6 +227,25 @@ async def operator(request: Request) -> Caller:
     return found
 
 
+async def own_account(request: Request, user_id: str) -> Own:
+    """A caller and a user that it may act for; `me` is the caller. Others' accounts answer like missing ones."""
+    found = await caller(request)
+    wanted = found.id if user_id == "me" else known_id(user_id, _NO_USER)
+    if wanted != found.id and not found.account.is_operator:
+        raise NotFound(_NO_USER)
+    return Own(found, wanted)
+
+
+async def organization_viewer(request: Request, organization_id: str) -> Membership:
+    """A caller who may see the organization."""
+    return await _gate(request).admit_to_organization(authorization_of(request), organization_id, "viewer")
+
+
+async def organization_admin(request: Request, organization_id: str) -> Membership:
+    """A caller who may change the organization."""
+    return await _gate(request).admit_to_organization(authorization_of(request), organization_id, "admin")
+
+
 async def viewer(request: Request, project_id: str) -> Access:
     """A caller who may see the project."""
     return await _gate(request).admit(authorization_of(request), project_id, "viewer")
@@ -204,5 +258,8 @@ async def admin(request: Request, project_id: str) -> Access:
 
 AnyCaller = Annotated[Caller, Depends(caller)]
 Operator = Annotated[Caller, Depends(operator)]
+OwnAccount = Annotated[Own, Depends(own_account)]
+OrganizationViewer = Annotated[Membership, Depends(organization_viewer)]
+OrganizationAdmin = Annotated[Membership, Depends(organization_admin)]
 Viewer = Annotated[Access, Depends(viewer)]
 Admin = Annotated[Access, Depends(admin)]

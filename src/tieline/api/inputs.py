@@ -46,6 +46,9 @@ class ProjectCreate(Input):
     region: Name = "local"
     """Where it runs, in your words; part of host names."""
 
+    organization: Name | None = None
+    """The organization that owns it, which you belong to; that of the server if none is named."""
+
 
 class ProjectPatch(Input):
     title: Title | None = None

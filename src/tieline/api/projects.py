@@ -1,6 +1,6 @@
 """Projects."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from http import HTTPStatus
 from typing import Final
 
@@ -21,7 +21,7 @@ from tieline.core.errors import Invalid
 from tieline.core.ids import new_id
 from tieline.integrations.base import Registry
 from tieline.integrations.logs import MAX_EXTRA_BYTES
-from tieline.store import accounts, activities, environments, projects
+from tieline.store import accounts, activities, environments, organizations, projects
 from tieline.store.database import Connection
 
 router = APIRouter(tags=["Project"])
@@ -47,15 +47,24 @@ async def list_projects(request: Request, caller: AnyCaller, rooms: InRooms) -> 
 async def create_project(caller: AnyCaller, rooms: InRooms, body: Body) -> Response:
     """Create a project; the caller becomes its admin."""
     given = parse(ProjectCreate, body)
-    project = Project(
+    wanted = Project(
         id=new_id(), owner=caller.id, created_at=rooms.services.now(), updated_at=None, **given.model_dump()
     )
     async with rooms.services.db.transaction() as conn:
-        await projects.create(conn, project)
+        if given.organization is not None:
+            wanted = replace(wanted, organization=await _find_organization(conn, caller.id, given.organization))
+        project = await projects.create(conn, wanted)
         await accounts.grant(conn, project.id, caller.id, "admin")
         await activities.create(conn, kinds.project_created(project, caller.actor))
     rooms.gate.forget_account(caller.id)
     return accepted(rooms.writer.project(project, is_admin=True), status=HTTPStatus.CREATED)
+
+
+async def _find_organization(conn: Connection, account_id: str, named: str) -> str:
+    found = await organizations.find_to_own(conn, account_id, named)
+    if found is None:
+        raise Invalid({"organization": f"You belong to no organization {named!r}."})
+    return found.id
 
 
 @router.get(_ONE)

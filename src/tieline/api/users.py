@@ -9,9 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tieline.api.bodies import Body, ListBody, parse
+from tieline.api.directory_documents import reference_links, render_extended_access, render_organization_list
+from tieline.api.directory_outputs import ExtendedAccessList, OrganizationList
 from tieline.api.documented import documented
 from tieline.api.documents import render_api_token, render_grant, render_user
-from tieline.api.gate import Admin, AnyCaller, Caller, Operator, Viewer, known_id
+from tieline.api.filters import select
+from tieline.api.gate import Admin, Operator, OwnAccount, Viewer, known_id
 from tieline.api.inputs import AccessGrant, AccessPatch, APITokenCreate, UserCreate
 from tieline.api.outputs import APITokenCreated, APITokenDocument, Plain, User, UserAccess, UserAccessList
 from tieline.api.responses import JSONResponse, tagged
@@ -20,7 +23,7 @@ from tieline.core.documents import Account, APIToken
 from tieline.core.errors import Conflict, Invalid, NotFound
 from tieline.core.ids import new_id
 from tieline.core.secret import Secret
-from tieline.store import accounts
+from tieline.store import accounts, organizations, projects
 
 router = APIRouter()
 
@@ -28,16 +31,18 @@ _TOKEN_BYTES: Final = 32
 _NO_USER: Final = "User not found"
 _NO_TOKEN: Final = "API token not found"  # noqa: S105 - a sentence
 _NO_ACCESS: Final = "User access not found"
+_USER: Final = "/users/{user_id}"
 _ACCESS: Final = "/projects/{project_id}/user-access"
 _OK: Final = {"status": "OK", "code": 200}
-
-
-def _self_or_operator(caller: Caller, user_id: str) -> str:
-    """The id of a user that the caller may act for; other people's accounts answer like missing ones."""
-    wanted = caller.id if user_id == "me" else known_id(user_id, _NO_USER)
-    if wanted != caller.id and not caller.account.is_operator:
-        raise NotFound(_NO_USER)
-    return wanted
+_FILTERED: Final = {
+    "parameters": [
+        {"name": f"filter[{name}]", "in": "query", "description": description, "schema": {"type": "string"}}
+        for name, description in (
+            ("resource_type", "Only `project` or only `organization`."),
+            ("organization_id", "Only what belongs to this organization."),
+        )
+    ]
+}
 
 
 @router.get("/users", tags=["Users"])
@@ -60,28 +65,56 @@ async def create_user(_operator: Operator, rooms: InRooms, body: Body) -> Respon
     return JSONResponse(render_user(account), status_code=HTTPStatus.CREATED)
 
 
-@router.get("/users/{user_id}", tags=["Users"])
+@router.get(_USER, tags=["Users"])
 @documented(answer=User)
-async def get_user(request: Request, caller: AnyCaller, rooms: InRooms, user_id: str) -> Response:
+async def get_user(request: Request, own: OwnAccount, rooms: InRooms) -> Response:
     """One user; `me` is the caller."""
     async with rooms.services.db.connection() as conn:
-        account = await accounts.get(conn, _self_or_operator(caller, user_id))
+        account = await accounts.get(conn, own.user_id)
     return tagged(request, render_user(account))
 
 
-@router.get("/users/{user_id}/api-tokens", tags=["API Tokens"])
+@router.get(_USER + "/extended-access", tags=["Users"], openapi_extra=_FILTERED)
+@documented(answer=ExtendedAccessList)
+async def list_extended_access(request: Request, own: OwnAccount, rooms: InRooms) -> Response:
+    """What a user has access to: projects, and the organizations that it belongs to."""
+    async with rooms.services.db.connection() as conn:
+        account = await accounts.get(conn, own.user_id)
+        reach = await projects.load_reach(conn, account.id)
+        seen = await organizations.load_seen(conn, account.id)
+    items = select(request, render_extended_access(account, reach, seen))
+    links = {
+        "self": {"href": f"/users/{account.id}/extended-access"},
+        **reference_links("projects", [each["resource_id"] for each in items if each["resource_type"] == "project"]),
+        **reference_links("organizations", [each["organization_id"] for each in items]),
+    }
+    return tagged(request, {"items": items, "_links": links})
+
+
+@router.get(_USER + "/organizations", tags=["Organizations"])
+@documented(answer=OrganizationList)
+async def list_user_organizations(request: Request, own: OwnAccount, rooms: InRooms) -> Response:
+    """The organizations that a user belongs to, or sees by a project of theirs."""
+    async with rooms.services.db.connection() as conn:
+        account = await accounts.get(conn, own.user_id)
+        seen = await organizations.load_seen(conn, account.id)
+    path = f"/users/{account.id}/organizations"
+    return tagged(request, render_organization_list(request, seen, rooms.services.public_url, path))
+
+
+@router.get(_USER + "/api-tokens", tags=["API Tokens"])
 @documented(answer=list[APITokenDocument])
-async def list_api_tokens(request: Request, caller: AnyCaller, rooms: InRooms, user_id: str) -> Response:
+async def list_api_tokens(request: Request, own: OwnAccount, rooms: InRooms) -> Response:
     """A user's API tokens, without their values."""
     async with rooms.services.db.connection() as conn:
-        account = await accounts.get(conn, _self_or_operator(caller, user_id))
+        account = await accounts.get(conn, own.user_id)
         found = await accounts.load_tokens(conn, account.id)
     return tagged(request, [render_api_token(each) for each in found])
 
 
-@router.post("/users/{user_id}/api-tokens", status_code=201, tags=["API Tokens"])
+@router.post(_USER + "/api-tokens", status_code=201, tags=["API Tokens"])
 @documented(answer=APITokenCreated, body=APITokenCreate)
-async def create_api_token(caller: AnyCaller, rooms: InRooms, user_id: str, body: Body) -> Response:
+async def create_api_token(own: OwnAccount, rooms: InRooms, body: Body) -> Response:
     """Create an API token; its value is shown in this answer and never again."""
     given = parse(APITokenCreate, body)
     moment = rooms.services.now()
@@ -89,30 +122,28 @@ async def create_api_token(caller: AnyCaller, rooms: InRooms, user_id: str, body
         raise Invalid({"expires_at": "This must be a moment to come."})
     value = Secret(secrets.token_urlsafe(_TOKEN_BYTES))
     async with rooms.services.db.transaction() as conn:
-        account = await accounts.get(conn, _self_or_operator(caller, user_id))
+        account = await accounts.get(conn, own.user_id)
         token = APIToken(new_id(), account.id, given.name, moment, given.expires_at, None)
         await accounts.create_token(conn, token, value)
     document = {**render_api_token(token), "token": value.reveal()}
     return JSONResponse(document, status_code=HTTPStatus.CREATED, headers={"Cache-Control": "no-store"})
 
 
-@router.get("/users/{user_id}/api-tokens/{token_id}", tags=["API Tokens"])
+@router.get(_USER + "/api-tokens/{token_id}", tags=["API Tokens"])
 @documented(answer=APITokenDocument)
-async def get_api_token(request: Request, caller: AnyCaller, rooms: InRooms, user_id: str, token_id: str) -> Response:
+async def get_api_token(request: Request, own: OwnAccount, rooms: InRooms, token_id: str) -> Response:
     """One API token, without its value."""
-    owner = _self_or_operator(caller, user_id)
     async with rooms.services.db.connection() as conn:
-        token = await accounts.get_token(conn, owner, known_id(token_id, _NO_TOKEN))
+        token = await accounts.get_token(conn, own.user_id, known_id(token_id, _NO_TOKEN))
     return tagged(request, render_api_token(token))
 
 
-@router.delete("/users/{user_id}/api-tokens/{token_id}", tags=["API Tokens"])
+@router.delete(_USER + "/api-tokens/{token_id}", tags=["API Tokens"])
 @documented(answer=Plain)
-async def delete_api_token(caller: AnyCaller, rooms: InRooms, user_id: str, token_id: str) -> Response:
+async def delete_api_token(own: OwnAccount, rooms: InRooms, token_id: str) -> Response:
     """Revoke an API token, and with it every access token that was made from it."""
-    owner = _self_or_operator(caller, user_id)
     async with rooms.services.db.transaction() as conn:
-        await accounts.remove_token(conn, owner, known_id(token_id, _NO_TOKEN))
+        await accounts.remove_token(conn, own.user_id, known_id(token_id, _NO_TOKEN))
     rooms.gate.forget_token(token_id)
     return JSONResponse(_OK)
 
@@ -123,7 +154,10 @@ async def list_user_access(request: Request, access: Admin, rooms: InRooms) -> R
     """Who may see the project."""
     async with rooms.services.db.connection() as conn:
         found = await accounts.load_grants(conn, access.project_id)
-    links = {"self": {"href": f"/projects/{access.project_id}/user-access"}}
+    links = {
+        "self": {"href": f"/projects/{access.project_id}/user-access"},
+        **reference_links("users", [each.account_id for each in found]),
+    }
     return tagged(request, {"items": [render_grant(each) for each in found], "_links": links})
 
 

@@ -25,6 +25,7 @@ class Seen:
     organization: Organization
     role: Role
     belongs: bool
+    since: datetime
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,13 @@ def _organization(row: Mapping[str, Any]) -> Organization:
 
 
 def _seen(row: Mapping[str, Any]) -> Seen:
-    return Seen(_organization(row), row["role"], row["belongs"])
+    return Seen(_organization(row), row["role"], row["belongs"], row["since"])
 
 
 _SEEN: Final[LiteralString] = """
     with seen as (
-        select organization.*, account.is_operator or member.role is not null or organization.is_default as belongs,
+        select organization.*, account.is_operator or member.role is not null as belongs,
+            coalesce(member.created_at, organization.created_at) as since,
             case when account.is_operator or member.role = 'admin' then 'admin'
                  when member.role is not null or exists (
                     select 1 from project join project_access on project_access.project_id = project.id

@@ -1,0 +1,47 @@
+"""`filter[...]` and `sort`, with which the vendor's clients ask the account side of the API for less."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+
+from tieline.core.documents import JSON
+
+_FILTER: Final = re.compile(r"filter\[(\w+)\](?:\[(\w+)\])?\Z")
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A field, and the values that it may have."""
+
+    name: str
+    values: Sequence[str]
+
+
+def filters_of(request: Request) -> Iterator[Filter]:
+    """What the query asks for: `filter[name]=value`, also as `[eq]`, or as `[in]` with a comma list."""
+    for key, value in request.query_params.multi_items():
+        found = _FILTER.match(key)
+        if found and found[2] in (None, "eq", "value"):
+            yield Filter(found[1], [value])
+        elif found and found[2] == "in":
+            yield Filter(found[1], value.split(","))
+
+
+def select(request: Request, documents: Iterable[JSON]) -> list[JSON]:
+    """Those of the documents that the query asks for, in its order. What no document has is not asked of any."""
+    asked = list(filters_of(request))
+    found = [each for each in documents if all(_has(each, wanted) for wanted in asked)]
+    name = request.query_params.get("sort", "")
+    key = name.removeprefix("-")
+    if found and isinstance(found[0].get(key), str):
+        found.sort(key=lambda each: str(each[key]), reverse=name.startswith("-"))
+    return found
+
+
+def _has(document: JSON, wanted: Filter) -> bool:
+    value = document.get(wanted.name)
+    values = value if isinstance(value, list) else [value]
+    return wanted.name not in document or any(each in wanted.values for each in values)
