@@ -71,7 +71,7 @@ Opened = Annotated[Repository, Depends(_open)]
 
 
 @router.get(_GIT + "/refs")
-@documented(answer=list[RefDocument])
+@documented(answer=list[RefDocument], note="Branches alone.")
 async def list_refs(request: Request, opened: Opened) -> Response:
     """Every branch, with its commit. Those of pull requests are the `head_commit` of their environments."""
     heads = await opened.reader.heads()
@@ -81,7 +81,7 @@ async def list_refs(request: Request, opened: Opened) -> Response:
 
 
 @router.get(_GIT + "/refs/{ref_id:path}")
-@documented(answer=RefDocument)
+@documented(answer=RefDocument, note="Branches alone; the slashes of the id may be escaped or not.")
 async def get_ref(request: Request, opened: Opened, ref_id: str) -> Response:
     """One branch, by an id such as `heads/main`, whose slashes may be escaped."""
     if not ref_id.startswith(_HEADS):
@@ -108,7 +108,7 @@ async def get_tree(request: Request, opened: Opened, tree_id: str) -> Response:
 
 
 @router.get(_GIT + "/blobs/{blob_id}")
-@documented(answer=BlobDocument, errors=(_TOO_LARGE,))
+@documented(answer=BlobDocument, errors=(_TOO_LARGE,), note="Always in Base64, which all clients understand.")
 async def get_blob(request: Request, opened: Opened, blob_id: str) -> Response:
     """The content of one file, by its full hash."""
     content = await opened.reader.blob(blob_id)
@@ -116,7 +116,7 @@ async def get_blob(request: Request, opened: Opened, blob_id: str) -> Response:
 
 
 @router.get(_GIT + "/diffs/{base_id}/{target_id}")
-@documented(answer=list[DiffDocument], errors=(_TOO_LARGE,))
+@documented(answer=list[DiffDocument], errors=(_TOO_LARGE,), note="The id of each is the path of its file.")
 async def get_diffs(request: Request, opened: Opened, base_id: str, target_id: str) -> Response:
     """What changed from one commit or tree to another, file by file."""
     found = await opened.reader.diff(base_id, target_id)
