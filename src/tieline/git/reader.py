@@ -2,8 +2,8 @@
 
 Whoever may see the project may read every object that its repository has, by the full hash. That is more than its
 branches reach: the commits of pull requests, those of forks that wait for approval among them, and what a forced push
-left behind until it is thrown away. Nothing of that is listed, and abbreviations are not resolved, so whoever asks for it
-has its hash from somewhere that showed it. Refs are those of branches alone.
+left behind until it is thrown away. Nothing of that is listed, and abbreviations are not resolved, so whoever asks for
+it has its hash from somewhere that showed it. Refs are those of branches alone.
 """
 
 import asyncio
