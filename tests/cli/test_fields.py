@@ -111,6 +111,26 @@ def test_what_may_be_given_again_and_again_is_collected() -> None:
         parse_several(KNOWN["states"], ["open", "closed"])
 
 
+def test_a_field_is_emptied_with_what_it_can_hold() -> None:
+    assert {name: each.emptied for name, each in KNOWN.items() if each.emptied is not None} == {
+        "url": "",
+        "token": "",
+        "names": [],
+        "states": [],
+        "headers": {},
+        "login.user": "",
+        "login.password": "",
+    }
+    assert KNOWN["ratio"].nullable
+
+
+def test_a_choice_that_is_not_read_back_is_no_secret() -> None:
+    mode = {"type": "string", "enum": ["prefix", "suffix"], "writeOnly": True}
+    schemas = {**DOCUMENT["components"]["schemas"], "SampleCreate": {"properties": {"mode": mode}}}
+    (field,) = fields({"components": {"schemas": schemas}}, "sample")
+    assert (field.secret, field.kind, field.metavar) == (False, "choice", "prefix|suffix")
+
+
 def test_a_body_nests_what_the_options_name() -> None:
     given = {("url",): "https://x", ("login", "user"): "ada", ("login", "password"): "p"}
     assert compose(given) == {"url": "https://x", "login": {"user": "ada", "password": "p"}}

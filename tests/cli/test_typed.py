@@ -59,6 +59,10 @@ def test_what_is_there_can_be_emptied_by_name() -> None:
         ("login",): None,
         ("ratio",): None,
     }
+    assert changing.read(context("--unset", "names", "--unset", "headers"), "update") == {
+        ("names",): [],
+        ("headers",): {},
+    }
     with pytest.raises(typer.BadParameter, match="there is no field 'logn'"):
         changing.read(context("--unset", "logn"), "update")
     with pytest.raises(typer.BadParameter, match="login is given a value as well"):
@@ -69,6 +73,7 @@ def test_a_new_one_is_told_what_it_needs_and_what_it_gets() -> None:
     shown = OPTIONS.describe(context(), "add", "One of everything.")
     assert shown.index("--token SOURCE") < shown.index("--port INTEGER")
     assert "[default: 443]" in shown
+    assert shown.count("again and again") == sum(each.kind in ("list", "map") for each in KNOWN.values())
     assert "[default: no]" in shown
     starred = TypeOptions("sample_type", [replace(KNOWN["names"], default=["*", "push"])])
     assert "[default: *, push]" in starred.describe(context(), "add", "One.")

@@ -30,6 +30,7 @@ class Field:
     help: str
     secret: bool = False
     required: bool = False
+    nullable: bool = False
     default: Any = None
     choices: tuple[str, ...] = ()
     least: float | None = None
@@ -39,6 +40,11 @@ class Field:
     def name(self) -> str:
         """Dotted, as the API's errors have it."""
         return ".".join(self.path)
+
+    @property
+    def emptied(self) -> Any:
+        """What an empty field holds: null where that is allowed, and otherwise nothing of its kind."""
+        return None if self.nullable else {"list": [], "map": {}, "text": ""}.get(self.kind)
 
     @property
     def metavar(self) -> str | None:
@@ -103,8 +109,10 @@ def _field(path: tuple[str, ...], described: JSON, value: JSON, *, required: boo
         path=path,
         kind=_kind(value),
         help=str(described.get("description", "")),
-        secret=bool(described.get("writeOnly")),
+        # A choice that is not read back is no secret: everybody can read what there is to choose from.
+        secret=bool(described.get("writeOnly")) and not choices,
         required=required,
+        nullable={"type": "null"} in described.get("anyOf", ()),
         default=described.get("default"),
         choices=tuple(str(each) for each in choices),
         least=value.get("minimum"),

@@ -16,6 +16,7 @@ Values = dict[tuple[str, ...], Any]
 _GENERAL: Final = frozenset({"server", "project", "json", "no-wait", "help", "unset"})
 _GENERAL_HELP: Final = "Besides: --server URL, -p/--project ID, --json, --no-wait."
 _UNSET: Final = "unset"
+_AGAIN: Final = " Can be given again and again."
 _SEVERAL: Final = ("list", "map")
 
 
@@ -54,7 +55,7 @@ class TypeOptions:
             given = {
                 fields[key].path: _read(fields[key], value) for key, value in values.items() if _is_given(key, value)
             }
-            emptied: Values = {tuple(each.split(".")): None for each in values.get(_UNSET) or ()}
+            emptied: Values = {tuple(each.split(".")): self._emptied(each) for each in values.get(_UNSET) or ()}
             _refuse_both(given, emptied)
             take(given | emptied)
 
@@ -66,6 +67,10 @@ class TypeOptions:
         app.command(name, help=printable(summary), epilog=secret_help + _GENERAL_HELP)(run)
         return typer.main.get_command(app)
 
+    def _emptied(self, name: str) -> Any:
+        """What an empty field holds; objects can only be null."""
+        return next((each.emptied for each in self.known if each.name == name), None)
+
     def _parameter(self, key: str, field: Field) -> inspect.Parameter:
         option, several = self.name_of(field), field.kind in _SEVERAL and not field.secret
         kind: Any = bool if field.kind == "flag" else list[str] if several else str
@@ -73,7 +78,7 @@ class TypeOptions:
             f"{option}/--no-{option[2:]}" if field.kind == "flag" else option,
             metavar=field.metavar,
             callback=_checker(field),
-            help=printable(field.help) + ("" if self.changing else _fate(field)),
+            help=printable(field.help) + _AGAIN * several + ("" if self.changing else _fate(field)),
         )
         return _optional(key, Annotated[kind | None, described])
 
@@ -86,7 +91,7 @@ class TypeOptions:
                     raise typer.BadParameter(f"there is no field {each!r}.")
             return given
 
-        described = typer.Option("--unset", metavar="FIELD", callback=check, help="Set a field to null.")
+        described = typer.Option("--unset", metavar="FIELD", callback=check, help="Empty a field, or set it to null.")
         return _optional(_UNSET, Annotated[list[str] | None, described])
 
 

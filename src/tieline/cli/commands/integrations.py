@@ -26,7 +26,7 @@ _COLUMNS: Final = (
     show.Column("CREATED", fit="keep"),
 )
 # What tells an integration from others of its type, most telling first.
-_TARGETS: Final = ("repository", "url", "host", "channel", "recipients", "service_id")
+_TARGETS: Final = ("repository", "project", "url", "host", "channel", "recipients", "service_id")
 # The fields of a type are not known before its name is read, so what is unknown then is kept for a second look.
 _OPEN_ENDED: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 
