@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
-CLIENTS := tests/clients/node_modules/.ready
+CLIENTS := tests/clients/node_modules/.ready examples/vitest/node_modules/.ready
 
 .PHONY: help
 help: ## Say what there is to make
@@ -15,8 +15,8 @@ setup: $(STAMP) $(CLIENTS) ## Set up everything the others need, inside this fol
 $(STAMP): tools/setup requirements/setup.txt requirements/dev.txt pyproject.toml
 	@PYTHON="$(PYTHON)" tools/setup
 
-$(CLIENTS): tools/setup-npm requirements/node.txt tests/clients/package.json tests/clients/package-lock.json | $(STAMP)
-	@tools/setup-npm tests/clients
+$(CLIENTS): %/node_modules/.ready: tools/setup-npm requirements/node.txt %/package.json %/package-lock.json | $(STAMP)
+	@tools/setup-npm $*
 
 .PHONY: demo
 demo: $(STAMP) ## Show Tieline at work on a simulated Bitbucket; ONCE=1 ends after the tour

@@ -18,6 +18,7 @@ from tieline.integrations import ALL
 from tieline.integrations.base import IntegrationType
 from tieline.integrations.fields import Fields, default_of, is_read_only, is_write_only, nested
 from tieline.settings import PREFIX, Settings
+from tools.rights import CALLERS, rights_rows, without_rule
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PART: Final = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -120,17 +121,21 @@ def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
+def rights_table() -> str:
+    """What each caller gets, by route."""
+    return table(("Route", *CALLERS), rights_rows())
+
+
 def parts() -> Mapping[str, Callable[[], str]]:
     """What can be generated, by name."""
     fields = {f"fields-{kind.key}": lambda kind=kind: fields_table(kind) for kind in ALL}
-    return {"settings": settings_table, "types": types_pages, **fields}
+    return {"settings": settings_table, "rights": rights_table, "types": types_pages, **fields}
 
 
 def documents() -> list[Path]:
     """Every page of the project."""
-    return sorted(
-        [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md"), *ROOT.glob("bench/*.md")]
-    )
+    found = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md"), *ROOT.glob("bench/*.md")]
+    return sorted(page for page in found if "node_modules" not in page.parts)
 
 
 def fill(text: str) -> str:
@@ -154,6 +159,7 @@ def problems() -> Iterator[str]:
     named = {name for page in pages for _, name, _ in PART.findall(page.read_text())}
     # The fields of a type are in the part of all types; a page of its own may have them too.
     wanted = {name for name in parts() if not name.startswith("fields-")}
+    yield from without_rule()
     yield from (f"no page shows the generated part {name}" for name in sorted(wanted - named))
 
 
