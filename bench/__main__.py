@@ -5,12 +5,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import measures
+from bench import lists, measures
 from bench.table import Row, show
 
 MEASURES = (
     measures.start_and_idle,
     measures.integration_list,
+    lists.activity_list,
+    lists.environment_list,
     measures.signed_hooks,
     measures.first_status,
     measures.reconcile,
