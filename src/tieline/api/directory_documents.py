@@ -1,7 +1,8 @@
 """Documents of the account side of the API: who somebody is, and short ones of what others refer to.
 
 A list does not carry what its items refer to, but links named `ref:projects:0` and so on, which clients follow. Each
-link names so few that no server or proxy finds its URL too long.
+link names so few that no server or proxy finds its URL too long. Unlike a project, an organization calls itself by its
+path alone: the vendor's command line asks for it by one, and cannot put a whole URL in its place.
 """
 
 from collections.abc import Collection, Iterator
@@ -73,10 +74,10 @@ def render_organization_reference(organization: Organization) -> JSON:
     }
 
 
-def render_organization(seen: Seen, public_url: str) -> JSON:
+def render_organization(seen: Seen) -> JSON:
     """An organization; its members and its changes are for its admins."""
     path = f"/organizations/{seen.organization.id}"
-    links: JSON = {"self": {"href": public_url + path}, "projects": {"href": f"{path}/projects"}}
+    links: JSON = {"self": {"href": path}, "projects": {"href": f"{path}/projects"}}
     if seen.role == "admin":
         links |= {
             "update": {"href": path, "method": "PATCH"},
@@ -96,11 +97,11 @@ def render_organization(seen: Seen, public_url: str) -> JSON:
     }
 
 
-def render_organization_list(request: Request, seen: Collection[Seen], public_url: str, path: str) -> JSON:
+def render_organization_list(request: Request, seen: Collection[Seen], path: str) -> JSON:
     """Those of the organizations that the query asks for."""
-    items = select(request, [render_organization(each, public_url) for each in seen])
+    items = select(request, [render_organization(each) for each in seen])
     owners = reference_links("users", [each["owner_id"] for each in items])
-    return {"count": len(items), "items": items, "_links": {"self": {"href": public_url + path}, **owners}}
+    return {"count": len(items), "items": items, "_links": {"self": {"href": path}, **owners}}
 
 
 def render_organization_project(project: Project, public_url: str) -> JSON:
@@ -113,11 +114,11 @@ def render_organization_project(project: Project, public_url: str) -> JSON:
         "trial_plan": False,
         "project_ui": f"{public_url}/api/projects/{project.id}",
         "dedicated_tag": None,
-        "_links": {"self": {"href": public_url + path}, "api": {"href": f"/api/projects/{project.id}"}},
+        "_links": {"self": {"href": path}, "api": {"href": f"/api/projects/{project.id}"}},
     }
 
 
-def render_member(member: Member, public_url: str) -> JSON:
+def render_member(member: Member) -> JSON:
     """Somebody who belongs to an organization."""
     path = f"/organizations/{member.organization}/members/{member.account.id}"
     removal = {} if member.is_owner else {"delete": {"href": path, "method": "DELETE"}}
@@ -130,7 +131,7 @@ def render_member(member: Member, public_url: str) -> JSON:
         "owner": member.is_owner,
         "created_at": iso(member.created_at),
         "updated_at": iso(member.created_at),
-        "_links": {"self": {"href": public_url + path}, **removal, **reference_links("users", [member.account.id])},
+        "_links": {"self": {"href": path}, **removal, **reference_links("users", [member.account.id])},
     }
 
 

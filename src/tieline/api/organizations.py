@@ -50,7 +50,7 @@ async def list_organizations(request: Request, caller: AnyCaller, rooms: InRooms
     """The organizations that the caller belongs to, or sees by a project of theirs."""
     async with rooms.services.db.connection() as conn:
         seen = await organizations.load_seen(conn, caller.id)
-    return tagged(request, render_organization_list(request, seen, rooms.services.public_url, "/organizations"))
+    return tagged(request, render_organization_list(request, seen, "/organizations"))
 
 
 @router.post("/organizations", status_code=201)
@@ -63,15 +63,15 @@ async def create_organization(caller: Operator, rooms: InRooms, body: Body) -> R
     made = Organization(new_organization_id(), given.name, given.label, owner, is_default=False, created_at=moment)
     async with rooms.services.db.transaction() as conn:
         await organizations.create(conn, made)
-    document = render_organization(Seen(made, "admin", belongs=True, since=moment), rooms.services.public_url)
+    document = render_organization(Seen(made, "admin", belongs=True, since=moment))
     return JSONResponse(document, status_code=HTTPStatus.CREATED)
 
 
 @router.get(_ONE)
 @documented(answer=OrganizationDocument)
-async def get_organization(request: Request, membership: OrganizationViewer, rooms: InRooms) -> Response:
+async def get_organization(request: Request, membership: OrganizationViewer) -> Response:
     """One organization, by its id or as `name=...`."""
-    return tagged(request, render_organization(membership.seen, rooms.services.public_url))
+    return tagged(request, render_organization(membership.seen))
 
 
 @router.patch(_ONE)
@@ -82,7 +82,7 @@ async def patch_organization(membership: OrganizationAdmin, rooms: InRooms, body
     present = membership.organization
     async with rooms.services.db.transaction() as conn:
         changed = await organizations.save(conn, present.id, given.name or present.name, given.label or present.label)
-    return JSONResponse(render_organization(replace(membership.seen, organization=changed), rooms.services.public_url))
+    return JSONResponse(render_organization(replace(membership.seen, organization=changed)))
 
 
 @router.get(_ONE + "/projects")
@@ -93,7 +93,7 @@ async def list_organization_projects(request: Request, membership: OrganizationV
     async with rooms.services.db.connection() as conn:
         found = await projects.load_of_organization(conn, membership.caller.id, membership.organization.id)
     items = select(request, [render_organization_project(each, url) for each in found])
-    links = {"self": {"href": f"{url}/organizations/{membership.organization.id}/projects"}}
+    links = {"self": {"href": f"/organizations/{membership.organization.id}/projects"}}
     return tagged(request, {"count": len(items), "items": items, "_links": links})
 
 
@@ -116,12 +116,11 @@ async def get_organization_project(
 @documented(answer=MemberList)
 async def list_members(request: Request, membership: OrganizationAdmin, rooms: InRooms) -> Response:
     """Who belongs to an organization."""
-    url = rooms.services.public_url
     async with rooms.services.db.connection() as conn:
         found = await organizations.load_members(conn, membership.organization.id)
-    items = select(request, [render_member(each, url) for each in found])
+    items = select(request, [render_member(each) for each in found])
     links = {
-        "self": {"href": f"{url}/organizations/{membership.organization.id}/members"},
+        "self": {"href": f"/organizations/{membership.organization.id}/members"},
         **reference_links("users", [each["user_id"] for each in items]),
     }
     return tagged(request, {"count": len(items), "items": items, "_links": links})
@@ -136,7 +135,7 @@ async def add_member(membership: OrganizationAdmin, rooms: InRooms, body: Body) 
     async with rooms.services.db.transaction() as conn:
         await organizations.add_member(conn, joined, given.user_id, given.role)
         member = await organizations.get_member(conn, joined, given.user_id)
-    return JSONResponse(render_member(member, rooms.services.public_url), status_code=HTTPStatus.CREATED)
+    return JSONResponse(render_member(member), status_code=HTTPStatus.CREATED)
 
 
 @router.get(_ONE + "/members/{user_id}")
@@ -145,7 +144,7 @@ async def get_member(request: Request, membership: OrganizationAdmin, rooms: InR
     """One member."""
     async with rooms.services.db.connection() as conn:
         member = await organizations.get_member(conn, membership.organization.id, known_id(user_id, _NO_MEMBER))
-    return tagged(request, render_member(member, rooms.services.public_url))
+    return tagged(request, render_member(member))
 
 
 @router.delete(_ONE + "/members/{user_id}")

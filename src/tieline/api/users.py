@@ -99,7 +99,7 @@ async def list_user_organizations(request: Request, own: OwnAccount, rooms: InRo
         account = await accounts.get(conn, own.user_id)
         seen = await organizations.load_seen(conn, account.id)
     path = f"/users/{account.id}/organizations"
-    return tagged(request, render_organization_list(request, seen, rooms.services.public_url, path))
+    return tagged(request, render_organization_list(request, seen, path))
 
 
 @router.get(_USER + "/api-tokens", tags=["API Tokens"])
