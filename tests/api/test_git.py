@@ -3,13 +3,15 @@
 import asyncio
 from base64 import b64decode
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.api.conftest import PUBLIC_URL, Client, Instance, NewUser, create_project, in_shared_loop
 from tests.git.repository import HostedRepository
 from tieline.api.responses import PIECE
-from tieline.api.turns import Turns
+from tieline.api.turns import MOST, Turns
 from tieline.git.reader import LARGEST_BLOB, LARGEST_TREE
 
 ABSENT = "0" * 39 + "1"
@@ -175,6 +177,29 @@ async def test_a_viewer_reads_its_own_project_only(
         missing = await viewer("GET", f"/projects/{'a' * 13}/git/{path}")
         assert (foreign.status, foreign.body) == (404, missing.body)
     assert (await client("GET", f"/projects/{other}/git/commits/{sha}")).status == 404
+
+
+async def test_whoever_does_not_take_large_answers_waits_alone(
+    client: Client, project: str, repository: HostedRepository, new_user: NewUser
+) -> None:
+    blob = repository.git("hash-object", "-w", "--stdin", stdin=bytes(LARGEST_BLOB))
+    slow, quick = await new_user("slow", project, "viewer"), await new_user("quick", project, "viewer")
+    where = urlsplit(client.url)
+    asked = (
+        f"GET /projects/{project}/git/blobs/{blob} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {slow.token}\r\n\r\n"
+    )
+    async with AsyncExitStack() as stack:
+        for _ in range(MOST):
+            reader, writer = await asyncio.open_connection(where.hostname, where.port)
+            stack.callback(writer.close)
+            writer.write(asked.encode())
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        waiting = asyncio.create_task(slow.get(f"/projects/{project}/git/refs"))
+        assert await quick.get(f"/projects/{project}/git/refs") == []
+        assert await slow.get(f"/projects/{project}")
+        assert not waiting.done()
+    # Whoever hangs up waits no longer.
+    assert await waiting == []
 
 
 async def test_an_account_takes_turns_and_keeps_nobody_else_waiting() -> None:
