@@ -11,6 +11,7 @@ import pytest
 
 from tests.clients.api import Api
 from tests.clients.upsun import FAILED, INVALID, Upsun
+from tieline.integrations import ALL
 
 SITE = "https://example.com/in"
 SCRIPT = "console.log(1)\n"
@@ -194,3 +195,37 @@ def test_a_bitbucket_integration_is_not_added_by_this_client(in_project: Upsun, 
     )
     assert "Invalid Bitbucket credentials" in said
     assert api.integrations(project) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "options"),
+    [
+        ({"type": "webhook", "url": SITE, "states": ["pending", "complete"]}, "--states pending,complete"),
+        ({"type": "health.email", "recipients": ["a@b.co", "#admins"]}, "--recipients a@b.co,#admins"),
+        (
+            {"type": "httplog", "url": SITE, "headers": {"X-A": "1"}, "tls_verify": False},
+            "--header X-A:1 --verify-tls 0",
+        ),
+        ({"type": "syslog", "port": 514, "facility": 0}, "--syslog-port 514 --facility 0"),
+    ],
+    ids=lambda each: each["type"] if isinstance(each, dict) else "",
+)
+def test_what_is_so_already_is_not_changed(
+    in_project: Upsun, api: Api, project: str, fields: dict[str, Any], options: str
+) -> None:
+    """The client compares strictly: what it reads has the types of what it sends."""
+    integration = api.add(project, **fields)
+    said = in_project("integration:update", integration, *options.split(" "), status=FAILED)
+    assert "No changed values were provided to update" in said
+
+
+@pytest.mark.parametrize("unknown", ["cdn.fastly", "blackfire"])
+def test_what_this_client_does_not_know_it_does_not_add(in_project: Upsun, unknown: str) -> None:
+    assert f"{unknown} is not one of" in in_project("integration:add", "--type", unknown, "--yes", status=FAILED)
+
+
+def test_all_types_are_listed_and_read(in_project: Upsun, api: Api, project: str) -> None:
+    ids = {kind.key: api.add(project, **kind.example) for kind in ALL if not kind.is_git_source}
+    assert {row[0]: row[1] for row in in_project.rows("integration:list")} == {ids[key]: key for key in ids}
+    for key in ("blackfire", "cdn.fastly", "otlplog"):
+        assert dict(in_project.rows("integration:get", ids[key]))["type"] == key
