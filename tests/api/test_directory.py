@@ -118,6 +118,17 @@ async def test_older_clients_find_themselves_and_their_projects(
     assert await user.get("/regions") == await user.get("/platform/regions")
 
 
+async def test_users_are_named_as_clients_name_them(client: Client, new_user: NewUser) -> None:
+    user, other = await new_user("someone"), await new_user("other")
+    shown = await user.get("/users/me")
+    for named in (shown["id"], f"username={shown['username']}", f"email={quote(shown['email'])}"):
+        assert await user.get(f"/users/{named}") == shown
+        assert await client.get(f"/users/{named}") == shown
+        assert (await other("GET", f"/users/{named}")).status == 404
+    for wrong in ("email=nobody@example.org", "id=me", "username=", "email=%00", "email=%ff", "=", "first_name=a"):
+        assert (await client("GET", f"/users/{wrong}")).status == 404, wrong
+
+
 async def test_nobody_must_prove_anything(client: Client) -> None:
     for path in ("/me/verification", "/platform/me/verification"):
         assert await client.post(path) == {"state": False, "type": ""}

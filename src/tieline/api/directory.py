@@ -84,7 +84,7 @@ async def get_platform_user(request: Request, own: OwnAccount, rooms: InRooms) -
     """One user, as older clients ask for it."""
     async with rooms.services.db.connection() as conn:
         account = await accounts.get(conn, own.user_id)
-    return tagged(request, render_profile(account, rooms.services.public_url))
+    return tagged(request, render_profile(account))
 
 
 @router.get(_PROJECT)
@@ -106,7 +106,7 @@ async def list_regions(request: Request, caller: AnyCaller, rooms: InRooms) -> R
     url = rooms.services.public_url
     names = dict.fromkeys([_HOME, *(each.project.region for each in reach)])
     regions = [render_region(each, url) for each in names]
-    return tagged(request, {"count": len(regions), "regions": regions, "_links": {"self": {"href": f"{url}/regions"}}})
+    return tagged(request, {"count": len(regions), "regions": regions, "_links": {"self": {"href": "/regions"}}})
 
 
 @router.get("/ref/projects", tags=["References"], openapi_extra=_REFERENCED)

@@ -163,7 +163,7 @@ def _access(account: Account, kind: str, id: str, organization: str, permissions
     }
 
 
-def render_profile(account: Account, public_url: str) -> JSON:
+def render_profile(account: Account) -> JSON:
     """A user as the vendor's oldest documents name the fields."""
     return {
         "id": account.id,
@@ -181,19 +181,19 @@ def render_profile(account: Account, public_url: str) -> JSON:
         "roles": [],
         "created_at": iso(account.created_at),
         "updated_at": iso(account.updated_at or account.created_at),
-        "_links": {"self": {"href": f"{public_url}/users/{account.id}"}},
+        "_links": {"self": {"href": f"/users/{account.id}"}},
     }
 
 
 def render_me(account: Account, reach: Collection[Reach], public_url: str) -> JSON:
     """The caller, with its projects."""
-    profile = render_profile(account, public_url)
+    profile = render_profile(account)
     organizations = reference_links("organizations", [each.project.organization or "" for each in reach])
     return {
         **profile,
         "teams": [],
         "projects": [render_stub(each.project, public_url) for each in reach],
-        "_links": {"self": {"href": f"{public_url}/me"}, **organizations},
+        "_links": {"self": {"href": "/me"}, **organizations},
     }
 
 

@@ -155,6 +155,19 @@ class Gate:
             raise Forbidden("This needs an admin of the organization.")
         return Membership(caller, seen)
 
+    async def find_user(self, named: str) -> str:
+        """The id of a user who is named by it, or as `username=...` or `email=...`. Raises `NotFound`."""
+        key, _, value = named.rpartition("=")
+        if not key:
+            return known_id(named, _NO_USER)
+        if key not in ("username", "email") or "\0" in value:
+            raise NotFound(_NO_USER)
+        async with self._services.db.connection() as conn:
+            found = await accounts.find_named(conn, key, value)
+        if found is None:
+            raise NotFound(_NO_USER)
+        return found
+
     async def still_admits(self, authorization: bytes | None, access: Access) -> bool:
         """Whether neither the token nor the role, with which a long answer began, was taken away since.
 
@@ -228,12 +241,22 @@ async def operator(request: Request) -> Caller:
 
 
 async def own_account(request: Request, user_id: str) -> Own:
-    """A caller and a user that it may act for; `me` is the caller. Others' accounts answer like missing ones."""
+    """A caller and a user that it may act for, who is named by id, or as `me`, `username=...` or `email=...`.
+
+    Others' accounts answer like missing ones.
+    """
     found = await caller(request)
-    wanted = found.id if user_id == "me" else known_id(user_id, _NO_USER)
-    if wanted != found.id and not found.account.is_operator:
+    if user_id in ("me", f"username={found.account.username}", f"email={found.account.email}"):
+        return Own(found, found.id)
+    if not found.account.is_operator:
+        return Own(found, _same(found.id, user_id))
+    return Own(found, await _gate(request).find_user(user_id))
+
+
+def _same(own: str, asked: str) -> str:
+    if asked != own:
         raise NotFound(_NO_USER)
-    return Own(found, wanted)
+    return own
 
 
 async def organization_viewer(request: Request, organization_id: str) -> Membership:

@@ -81,6 +81,14 @@ async def get(conn: Connection, id: str) -> Account:
     return account_from_row(row)
 
 
+async def find_named(conn: Connection, key: str, value: str) -> str | None:
+    """The id of the account whose `username` or `email` has that value; the oldest, should there be several."""
+    found = sql.SQL("select id from account where {} = %s order by created_at, id limit 1").format(sql.Identifier(key))
+    cursor = await conn.execute(found, [value])
+    row = await cursor.fetchone()
+    return None if row is None else str(row["id"])
+
+
 async def create_token(conn: Connection, token: APIToken, value: Secret) -> None:
     """Keep a token's digest. Raises `Conflict` when the account has `MOST_TOKENS`, `Invalid` for a value in use."""
     await _check_room(conn, token.account_id)
