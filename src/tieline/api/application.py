@@ -31,6 +31,7 @@ from tieline.api.gate import Gate
 from tieline.api.head import Heads
 from tieline.api.hooks import HookDoor
 from tieline.api.inbox import Inbox
+from tieline.api.listings import Listings
 from tieline.api.metrics import Metrics
 from tieline.api.readers import Readers
 from tieline.api.reads import IntegrationReads
@@ -51,6 +52,7 @@ def create_app(services: Services) -> FastAPI:
         writer=writer,
         gate=Gate(services),
         shelves=Shelves(services, writer),
+        listings=Listings(writer),
         inbox=Inbox(services.db),
         readers=Readers(),
         turns=Turns(),

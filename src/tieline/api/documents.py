@@ -10,7 +10,17 @@ from urllib.parse import quote
 from tieline.core import wire
 from tieline.core.clock import iso
 from tieline.core.deployments import CURRENT, deployment_of, render_current
-from tieline.core.documents import JSON, Account, Activity, APIToken, Environment, Integration, Project, Variable
+from tieline.core.documents import (
+    JSON,
+    Account,
+    Activity,
+    APIToken,
+    DeploymentOutcome,
+    Environment,
+    Integration,
+    Project,
+    Variable,
+)
 from tieline.core.kinds import is_cancellable
 from tieline.integrations.base import Registry
 from tieline.integrations.fields import render_config
@@ -64,7 +74,9 @@ class Writer:
         links = {"self": self._self(_path(project_id, "settings"))}
         return {**wire.render_project_settings(), "_links": links}
 
-    def environment(self, environment: Environment, project: Project, last: Activity | None, *, is_admin: bool) -> JSON:
+    def environment(
+        self, environment: Environment, project: Project, last: DeploymentOutcome | None, *, is_admin: bool
+    ) -> JSON:
         """An environment, with how its `last` deployment went; admins get the operations that are allowed now."""
         path = _path(project.id, "environments", environment.id)
         links = {"self": self._self(path)}

@@ -9,14 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tieline.api.documented import documented
-from tieline.api.environments import last_deployments
 from tieline.api.gate import Viewer
 from tieline.api.outputs import EnvironmentDocument
-from tieline.api.responses import tagged
+from tieline.api.responses import Rendered, tagged_bytes
 from tieline.api.rooms import InRooms
 from tieline.core.documents import Environment, EnvironmentType
 from tieline.core.errors import Invalid
-from tieline.store import environments, projects
+from tieline.store import projects
 
 router = APIRouter(tags=["Environment"])
 
@@ -69,9 +68,7 @@ def parse_query(params: QueryParams) -> EnvironmentQuery:
 async def list_environments(request: Request, access: Viewer, rooms: InRooms) -> Response:
     """Every environment of the project."""
     query = parse_query(request.query_params)
-    async with rooms.services.db.connection() as conn:
+    async with rooms.services.db.snapshot() as conn:
         project = await projects.get(conn, access.project_id)
-        found = [each for each in await environments.load_all(conn, access.project_id) if query.takes(each)]
-        last = await last_deployments(conn, found)
-    write = rooms.writer.environment
-    return tagged(request, [write(each, project, last.get(each.id), is_admin=access.is_admin) for each in found])
+        body = await rooms.listings.load(conn, project, query.takes, is_admin=access.is_admin)
+    return tagged_bytes(request, Rendered.of_body(body))

@@ -16,7 +16,16 @@ from tieline.api.outputs import EnvironmentDocument, EnvironmentSettings
 from tieline.api.responses import accepted, tagged
 from tieline.api.rooms import InRooms, Rooms
 from tieline.core import kinds
-from tieline.core.documents import JSON, Activity, Actor, Environment, NewActivity, Project, is_below, open_access
+from tieline.core.documents import (
+    JSON,
+    Actor,
+    DeploymentOutcome,
+    Environment,
+    NewActivity,
+    Project,
+    is_below,
+    open_access,
+)
 from tieline.core.errors import Conflict, Invalid, NotFound
 from tieline.store import activities, environments, projects
 from tieline.store.database import Connection
@@ -56,7 +65,7 @@ async def _render(conn: Connection, rooms: Rooms, access: Access, project: Proje
     return rooms.writer.environment(environment, project, last.get(environment.id), is_admin=access.is_admin)
 
 
-async def last_deployments(conn: Connection, found: list[Environment]) -> dict[str, Activity]:
+async def last_deployments(conn: Connection, found: list[Environment]) -> dict[str, DeploymentOutcome]:
     """How those that run were deployed last."""
     active = [each.id for each in found if each.status == "active"]
     return await activities.last_deployments(conn, found[0].project_id, active) if active else {}

@@ -44,7 +44,10 @@ class Rendered:
 
     @classmethod
     def of(cls, document: object) -> "Rendered":
-        body = render(document)
+        return cls.of_body(render(document))
+
+    @classmethod
+    def of_body(cls, body: bytes) -> "Rendered":
         etag = b'"' + hashlib.sha256(body).hexdigest()[:32].encode() + b'"'
         length = str(len(body)).encode()
         headers = [(b"content-type", JSON_TYPE.encode()), (b"content-length", length), *_tag_headers(etag)]

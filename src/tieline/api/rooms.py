@@ -10,6 +10,7 @@ from tieline.api.documents import Writer
 from tieline.api.flights import Flights
 from tieline.api.gate import Gate
 from tieline.api.inbox import Inbox
+from tieline.api.listings import Listings
 from tieline.api.metrics import Metrics
 from tieline.api.readers import Readers
 from tieline.api.services import Services
@@ -25,6 +26,7 @@ class Rooms:
     writer: Writer
     gate: Gate
     shelves: Shelves
+    listings: Listings
     inbox: Inbox
     readers: Readers
     turns: Turns

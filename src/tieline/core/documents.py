@@ -148,6 +148,16 @@ class Deployment:
     deployed_at: datetime
 
 
+@dataclass(frozen=True)
+class DeploymentOutcome:
+    """How the last activity that deployed an environment ended, whatever came of it."""
+
+    result: ActivityResult | None
+    failure_reason: Literal["error", "shell"] | None
+    completed_at: datetime | None
+    commands: tuple[JSON, ...] = ()
+
+
 def open_access() -> JSON:
     """Everybody may see an environment, until somebody says otherwise."""
     return {"is_enabled": True, "addresses": [], "basic_auth": {}}

@@ -6,7 +6,7 @@ Every key of the vendor's schemas is present. What its clients cannot bear as nu
 from urllib.parse import urlsplit
 
 from tieline.core.clock import iso
-from tieline.core.documents import JSON, Activity, Deployment, Environment, Integration, Project
+from tieline.core.documents import JSON, Activity, Deployment, DeploymentOutcome, Environment, Integration, Project
 
 
 def render_activity(activity: Activity, log_url: str) -> JSON:
@@ -44,8 +44,8 @@ def without_passwords(environment: JSON) -> JSON:
     return {**environment, "http_access": {**environment["http_access"], "basic_auth": {}}}
 
 
-def render_environment(environment: Environment, project: Project, last: Activity | None = None) -> JSON:
-    """An environment of `project`. `last` is the activity that deployed it last, or tried to, where that is known."""
+def render_environment(environment: Environment, project: Project, last: DeploymentOutcome | None = None) -> JSON:
+    """An environment of `project`. `last` is how the last attempt to deploy it ended, where that is known."""
     return {
         "id": environment.id,
         "created_at": iso(environment.created_at),
@@ -88,10 +88,10 @@ def render_environment(environment: Environment, project: Project, last: Activit
     }
 
 
-def render_deployment_state(deployment: Deployment | None, last: Activity | None = None) -> JSON | None:
+def render_deployment_state(deployment: Deployment | None, last: DeploymentOutcome | None = None) -> JSON | None:
     """How the last deployment went; None before there was one.
 
-    `deployment` is the last that succeeded, `last` the activity of the last one that ended.
+    `deployment` is the last that succeeded, `last` how the last one ended.
     """
     failure = last if last is not None and last.result == "failure" else None
     if failure is not None:

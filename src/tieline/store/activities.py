@@ -12,7 +12,7 @@ from typing import Any, Final, LiteralString
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from tieline.core.documents import JSON, Activity, ActivityResult, ActivityState, NewActivity
+from tieline.core.documents import JSON, Activity, ActivityResult, ActivityState, DeploymentOutcome, NewActivity
 from tieline.core.errors import Invalid, NotFound
 from tieline.core.ids import new_id
 from tieline.core.kinds import CANNOT_BE_CANCELLED, is_cancellable
@@ -186,11 +186,17 @@ async def ever_began(conn: Connection, project_id: str, environment_id: str) -> 
     return await cursor.fetchone() is not None
 
 
-async def last_deployments(conn: Connection, project_id: str, environment_ids: Sequence[str]) -> dict[str, Activity]:
-    """By environment, the activity that deployed it last or failed to; cancelled ones do not count."""
+async def last_deployments(
+    conn: Connection, project_id: str, environment_ids: Sequence[str]
+) -> dict[str, DeploymentOutcome]:
+    """By environment, how the activity ended that deployed it last or failed to; cancelled ones do not count."""
     cursor = await conn.execute(_LAST_DEPLOYMENTS, {"project": project_id, "ids": list(environment_ids)})
-    found = [from_row(row) for row in await cursor.fetchall()]
-    return {each.environment_id: each for each in found if each.environment_id}
+    return {
+        row["environment_id"]: DeploymentOutcome(
+            row["result"], row["failure_reason"], row["completed_at"], tuple(row["commands"])
+        )
+        for row in await cursor.fetchall()
+    }
 
 
 async def expire(conn: Connection, limit: int = 1000) -> int:
@@ -332,7 +338,7 @@ _EVER_BEGAN: Final[LiteralString] = """
 _LAST_DEPLOYMENTS: Final[LiteralString] = """
     select last.* from unnest(%(ids)s::text[]) as wanted (id)
     cross join lateral (
-        select * from activity
+        select environment_id, result, failure_reason, completed_at, commands from activity
         where project_id = %(project)s and environment_id = wanted.id and state = 'complete'
           and type in ('environment.push', 'environment.activate', 'environment.redeploy', 'environment.resume')
         order by created_at desc limit 1

@@ -35,7 +35,7 @@ class EnvironmentMemory:
 
     async def load_all(self, conn: Connection, project_id: str) -> list[Environment]:
         """Every environment of the project, by id. `conn` must be a `Database.snapshot()`."""
-        before, known = self._known.pop(project_id, ({}, {}))
+        before, known = self._known.get(project_id, ({}, {}))
         versions = await _read_versions(conn, project_id)
         stale = [each for each, version in versions.items() if before.get(each) != version]
         fresh = {each.id: each for each in await environments.load_some(conn, project_id, stale)}
@@ -46,6 +46,7 @@ class EnvironmentMemory:
 
     def _remember(self, project_id: str, versions: _Versions, current: Mapping[str, Environment]) -> None:
         self._known[project_id] = (versions, current)
+        self._known.move_to_end(project_id)
         total = sum(len(versions) for versions, _ in self._known.values())
         while total > self._most:
             _, (forgotten, _) = self._known.popitem(last=False)

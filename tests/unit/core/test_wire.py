@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from tests.unit.core.samples import ACTIVITY, COMMIT, INTEGRATION, MAIN, NOW, PROJECT, PULL
-from tieline.core.documents import Deployment, Environment
+from tieline.core.documents import Deployment, DeploymentOutcome, Environment
 from tieline.core.wire import (
     render_activity,
     render_environment,
@@ -69,9 +69,7 @@ def test_a_deployed_environment_says_when() -> None:
 
 def test_a_deployment_that_failed_is_told_of_until_one_succeeds() -> None:
     moment = NOW.replace(hour=12)
-    failed = replace(
-        ACTIVITY,
-        state="complete",
+    failed = DeploymentOutcome(
         result="failure",
         failure_reason="shell",
         completed_at=moment,
