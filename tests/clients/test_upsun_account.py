@@ -57,6 +57,16 @@ def test_organizations_are_listed(upsun: Upsun, api: Api) -> None:
     assert members == [["admin@localhost", "true", "admin"]]
 
 
+def test_who_has_access_is_listed_changed_and_removed(in_project: Upsun, project: str, viewer: Upsun) -> None:
+    name = f"viewer-{project}@example.com"
+    columns = ("--columns", "email,role")
+    assert in_project.rows("user:list", *columns) == [["admin@localhost", "admin (owner)"], [name, "viewer"]]
+    in_project("user:update", name, "--role", "admin", "--yes")
+    assert in_project("user:get", name, "--level", "project", "--pipe") == "admin\n"
+    in_project("user:delete", name, "--yes")
+    assert "Specified project not found" in viewer("project:info", status=FAILED)
+
+
 def test_who_has_no_token_is_asked_to_log_in(in_project: Upsun) -> None:
     assert "Authentication is required" in in_project.as_somebody("")("integration:list", status=LOGIN_NEEDED)
 

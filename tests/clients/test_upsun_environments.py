@@ -41,6 +41,17 @@ def test_what_a_person_may_set_is_set(in_site: Upsun, api: Api, site: str) -> No
     assert "Must have at least 1 character" in said
 
 
+def test_who_may_look_at_an_environment_is_set(in_site: Upsun, api: Api, site: str) -> None:
+    said = in_site.run(
+        "environment:http-access", "-e", "redesign", "--access", "allow:192.0.2.0/24", "--auth", "visitor:a-password"
+    )
+    assert said.status == 0, said
+    assert "a-password" not in said.out + said.err
+    access = api.environment(site, "redesign")["http_access"]
+    assert access["addresses"] == [{"permission": "allow", "address": "192.0.2.0/24"}]
+    assert access["basic_auth"].keys() == {"visitor"}
+
+
 def test_an_environment_lives_through_all_its_operations(in_site: Upsun, api: Api, site: str) -> None:
     for command, *arguments, status in [
         ("environment:activate", "active"),
