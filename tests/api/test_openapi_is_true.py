@@ -37,10 +37,15 @@ class World:
 
 @in_shared_loop
 async def world(instance: Instance) -> World:
+    return await populate(instance, FORGE, SINK)
+
+
+async def populate(instance: Instance, source: dict[str, Any], sink: dict[str, Any]) -> World:
+    """Make a project with a Git source, a sink, environments and a repository."""
     client = instance.client
     project = await create_project(client)
-    made = await client.post(f"/projects/{project}/integrations", FORGE)
-    await client.post(f"/projects/{project}/integrations", SINK)
+    made = await client.post(f"/projects/{project}/integrations", source)
+    await client.post(f"/projects/{project}/integrations", sink)
     deployed = Deployment(commit="a" * 40, urls=("https://main.example/",), deployed_at=now())
     variables = f"/projects/{project}/integrations/{made['_embedded']['entity']['id']}/variables"
     await client.post(variables, {"name": "TOKEN", "value": "hidden", "is_sensitive": True})

@@ -6,7 +6,7 @@ ready for half a second.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -88,10 +88,13 @@ def documentation_of(function: Callable[..., Any]) -> Documentation:
 
 def add_schema(schemas: JSON, shown: Any, *, mode: Literal["validation", "serialization"] = "serialization") -> JSON:
     """The schema of a model, or of a list of one, by reference; the definitions are added to `schemas`."""
-    schema: JSON = TypeAdapter(shown).json_schema(ref_template=REFERENCE, mode=mode)
-    schemas.update(schema.pop("$defs", {}))
-    if isinstance(shown, type) and issubclass(shown, BaseModel):
-        name = shown.__name__.replace("[", "_").replace("]", "_")
+    if get_origin(shown) is list:
+        return {"type": "array", "items": add_schema(schemas, get_args(shown)[0], mode=mode)}
+    name = shown.__name__ if isinstance(shown, type) and issubclass(shown, BaseModel) else None
+    if name not in schemas:
+        schema: JSON = TypeAdapter(shown).json_schema(ref_template=REFERENCE, mode=mode)
+        schemas.update(schema.pop("$defs", {}))
+        if name is None:
+            return schema
         schemas[name] = schema
-        return {"$ref": REFERENCE.format(model=name)}
-    return schema
+    return {"$ref": REFERENCE.format(model=name)}

@@ -264,13 +264,20 @@ def _with_example(status: int, answer: JSON) -> JSON:
 
 def _add_examples(paths: JSON, examples: Examples) -> None:
     for _, _, operation in _operations(paths):
-        for answer in operation["responses"].values():
+        for status, answer in operation["responses"].items():
             for media in answer.get("content", {}).values():
                 if "schema" in media and "example" not in media:
-                    media["example"] = examples.answer(media["schema"])
+                    media["example"] = _with_status(int(status), examples.answer(media["schema"]))
         for media in operation.get("requestBody", {}).get("content", {}).values():
             several = examples.bodies(media["schema"])
             media.update({"examples": several} if several else {"example": examples.body(media["schema"])})
+
+
+def _with_status(status: int, example: Any) -> Any:
+    """An answer that repeats its status in the body repeats the right one."""
+    if isinstance(example, dict) and "code" in example:
+        return {**example, "status": HTTPStatus(status).phrase, "code": status}
+    return example
 
 
 def _tags(paths: JSON) -> list[JSON]:
