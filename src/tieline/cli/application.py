@@ -7,7 +7,17 @@ from typing import Annotated, Final
 import typer
 
 import tieline
-from tieline.cli.commands import activities, environments, integrations, processes, projects, seeds, tokens, users
+from tieline.cli.commands import (
+    activities,
+    environments,
+    integrations,
+    processes,
+    projects,
+    seeds,
+    tokens,
+    users,
+    variables,
+)
 from tieline.cli.failure import MEANING, Failure
 
 _STATUSES: Final = "\n".join(f"  {status.value:>3}  {meaning}" for status, meaning in MEANING.items())
@@ -34,6 +44,7 @@ app.command("migrate")(processes.migrate)
 app.command("export")(seeds.export)
 app.add_typer(processes.simulate, name="simulate")
 app.add_typer(projects.app, name="project")
+integrations.app.add_typer(variables.app, name="variable")
 app.add_typer(integrations.app, name="integration")
 app.add_typer(environments.app, name="environment")
 app.add_typer(activities.app, name="activity")

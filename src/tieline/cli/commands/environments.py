@@ -95,13 +95,16 @@ def activate_environment(
             "--init", metavar="|".join(_INITS), callback=one_of(*_INITS), help="The resources of its services at start."
         ),
     ] = None,
+    commit: Annotated[
+        str | None, typer.Option("--commit", metavar="SHA", help="Only if its branch is still at the commit you saw.")
+    ] = None,
     server: Server = SERVER,
     project: Project = None,
     as_json: AsJSON = False,
     no_wait: NoWait = False,
 ) -> None:
     """Build and deploy an inactive environment; for the pull request of a fork, this is the approval."""
-    body = {"resources": {"init": init}} if init else None
+    body = {**({"resources": {"init": init}} if init else {}), **({"commit": commit} if commit else {})}
     _operate(connect_project(server, project), environment, "activate", body, as_json=as_json, no_wait=no_wait)
 
 
