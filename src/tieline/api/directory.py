@@ -39,6 +39,7 @@ from tieline.store import accounts, organizations, projects
 router = APIRouter(tags=["Users"])
 
 MOST_ASKED: Final = 5000
+_OLDER: Final = "The JavaScript client asks here."
 # The region of projects that name none.
 _HOME: Final = "local"
 _USER: Final = "/platform/users/{user_id}"
@@ -52,7 +53,6 @@ _REFERENCED: Final = {
 
 
 @router.get("/me")
-@router.get("/platform/me", name="get_platform_me")
 @documented(answer=Me)
 async def get_me(request: Request, caller: AnyCaller, rooms: InRooms) -> Response:
     """The caller with its projects, as older clients ask for it."""
@@ -62,7 +62,6 @@ async def get_me(request: Request, caller: AnyCaller, rooms: InRooms) -> Respons
 
 
 @router.post("/me/verification")
-@router.post("/platform/me/verification", name="verify_platform_me")
 @documented(answer=Verification)
 async def verify_me(_caller: AnyCaller) -> Response:
     """Whether the caller must prove to be a person before it creates a project; nobody must, here."""
@@ -70,16 +69,36 @@ async def verify_me(_caller: AnyCaller) -> Response:
 
 
 @router.post("/me/phone")
-@router.post("/platform/me/phone", name="verify_platform_phone")
 @documented(answer=PhoneVerification)
 async def verify_phone(_caller: AnyCaller) -> Response:
     """Whether the caller must give a telephone number; nobody must, here."""
     return JSONResponse({"verify_phone": False})
 
 
+@router.get("/platform/me")
+@documented(answer=Me, basis="observed", note=_OLDER)
+async def get_platform_me(request: Request, caller: AnyCaller, rooms: InRooms) -> Response:
+    """What is at `/me`, where older clients look for it."""
+    return await get_me(request, caller, rooms)
+
+
+@router.post("/platform/me/verification")
+@documented(answer=Verification, basis="observed", note=_OLDER)
+async def verify_platform_me(caller: AnyCaller) -> Response:
+    """What is at `/me/verification`, where older clients look for it."""
+    return await verify_me(caller)
+
+
+@router.post("/platform/me/phone")
+@documented(answer=PhoneVerification, basis="observed", note=_OLDER)
+async def verify_platform_phone(caller: AnyCaller) -> Response:
+    """What is at `/me/phone`, where older clients look for it."""
+    return await verify_phone(caller)
+
+
 @router.get(_USER)
 @router.get(_PROFILE, name="get_platform_profile")
-@documented(answer=Profile)
+@documented(answer=Profile, basis="observed", note=_OLDER)
 async def get_platform_user(request: Request, own: OwnAccount, rooms: InRooms) -> Response:
     """One user, as older clients ask for it."""
     async with rooms.services.db.connection() as conn:
@@ -88,7 +107,7 @@ async def get_platform_user(request: Request, own: OwnAccount, rooms: InRooms) -
 
 
 @router.get(_PROJECT)
-@documented(answer=ProjectStub)
+@documented(answer=ProjectStub, basis="observed", note=_OLDER)
 async def locate_project(request: Request, access: Viewer, rooms: InRooms) -> Response:
     """Where a project is served, as older clients ask for it."""
     async with rooms.services.db.connection() as conn:
@@ -97,7 +116,6 @@ async def locate_project(request: Request, access: Viewer, rooms: InRooms) -> Re
 
 
 @router.get("/regions")
-@router.get("/platform/regions", name="list_platform_regions")
 @documented(answer=RegionList)
 async def list_regions(request: Request, caller: AnyCaller, rooms: InRooms) -> Response:
     """The regions that the caller's projects name, and the one of those that name none."""
@@ -107,6 +125,13 @@ async def list_regions(request: Request, caller: AnyCaller, rooms: InRooms) -> R
     names = dict.fromkeys([_HOME, *(each.project.region for each in reach)])
     regions = [render_region(each, url) for each in names]
     return tagged(request, {"count": len(regions), "regions": regions, "_links": {"self": {"href": "/regions"}}})
+
+
+@router.get("/platform/regions")
+@documented(answer=RegionList, basis="observed", note=_OLDER)
+async def list_platform_regions(request: Request, caller: AnyCaller, rooms: InRooms) -> Response:
+    """What is at `/regions`, where older clients look for it."""
+    return await list_regions(request, caller, rooms)
 
 
 @router.get("/ref/projects", tags=["References"], openapi_extra=_REFERENCED)

@@ -18,6 +18,7 @@ from tieline.store.database import Connection
 from tieline.store.organizations import Seen
 
 REMEMBERED: Final = 20_000
+RENEWED_SECONDS: Final = 3600
 LONGEST_TOKEN: Final = 4096
 _LONGEST_ID: Final = 64
 _FOREVER: Final = float("inf")
@@ -27,11 +28,15 @@ _NO_ORGANIZATION: Final = "Organization not found"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated account, the tokens that it is by, and until when: seconds since the epoch."""
+    """An authenticated account, the tokens that it is by, and until when: seconds since the epoch.
+
+    From `renewed` on the token is looked up again, to note that it is in use.
+    """
 
     account: Account
     token_ids: tuple[str, ...]
     expires: float
+    renewed: float
 
     @property
     def id(self) -> str:
@@ -117,21 +122,26 @@ class Gate:
         # What is remembered must not be of use to whoever reads this process's memory.
         key = hashlib.sha256(token).digest()
         caller = self._callers.peek(key)
+        if caller is not None and caller.renewed <= self._services.now().timestamp():
+            self._callers.drop(caller.token_ids[0])
+            caller = None
         return caller or await self._callers.read(key, lambda: self._load(token), _groups_of_caller)
 
     async def _load(self, token: bytes) -> Caller:
-        access = self.mint.read(token, self._services.now().timestamp())
+        now = self._services.now().timestamp()
+        access = self.mint.read(token, now)
         async with self._services.db.connection() as conn:
             if access is not None:
                 found = await _find_bearer_by(conn, access)
             else:
-                found = await accounts.find_bearer(conn, Secret(token.decode("utf-8", "surrogateescape")))
+                found = await _find_bearer_with(conn, Secret(token.decode("utf-8", "surrogateescape")))
         if found is None:
             raise Unauthenticated("The access token is invalid or has expired.")
-        ids = (found.token_id, access.id, access.refresh_token_id) if access else (found.token_id,)
-        ends = [found.expires_at.timestamp()] if found.expires_at else []
-        expires = min([*ends, access.expires if access else _FOREVER])
-        return Caller(found.account, tuple(each for each in ids if each), expires)
+        end = found.expires_at.timestamp() if found.expires_at else _FOREVER
+        if access is None:
+            return Caller(found.account, (found.token_id,), end, now + RENEWED_SECONDS)
+        ids = (found.token_id, access.id, *([access.refresh_token_id] if access.refresh_token_id else []))
+        return Caller(found.account, ids, min(end, access.expires), _FOREVER)
 
     async def admit(self, authorization: bytes | None, project_id: str, needed: Role) -> Access:
         """Let a caller into a project. Raises `Unauthenticated`, `NotFound` for strangers, `Forbidden` for viewers."""
@@ -192,6 +202,13 @@ class Gate:
     async def _load_role(self, key: tuple[str, str]) -> Role | None:
         async with self._services.db.connection() as conn:
             return await accounts.find_role(conn, *key)
+
+
+async def _find_bearer_with(conn: Connection, api_token: Secret) -> accounts.Bearer | None:
+    found = await accounts.find_bearer(conn, api_token)
+    if found is not None:
+        await accounts.touch_token(conn, found.token_id)
+    return found
 
 
 async def _find_bearer_by(conn: Connection, access: AccessToken) -> accounts.Bearer | None:

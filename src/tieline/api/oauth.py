@@ -48,7 +48,14 @@ class Refused(TielineError):
 
 
 @router.post("/oauth2/token")
-@documented(answer=AccessTokenDocument, others={400: OAuthError}, body=TokenRequest, form=True)
+@documented(
+    answer=AccessTokenDocument,
+    others={400: OAuthError},
+    body=TokenRequest,
+    form=True,
+    basis="observed",
+    note="In the shapes that the clients send.",
+)
 async def exchange(request: Request, rooms: InRooms) -> Response:
     """Exchange an API token or a refresh token for an access token.
 
@@ -63,7 +70,14 @@ async def exchange(request: Request, rooms: InRooms) -> Response:
 
 
 @router.post("/oauth2/revoke")
-@documented(answer=Nothing, others={400: OAuthError}, body=RevocationRequest, form=True)
+@documented(
+    answer=Nothing,
+    others={400: OAuthError},
+    body=RevocationRequest,
+    form=True,
+    basis="observed",
+    note="RFC 7009, which the command line follows when it logs out.",
+)
 async def revoke(request: Request, rooms: InRooms) -> Response:
     """End an access token, or a refresh token with every access token that came from it.
 

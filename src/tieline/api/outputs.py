@@ -653,7 +653,7 @@ class APITokenDocument(Output):
     """From when on it is refused; null is never."""
 
     last_used_at: datetime | None
-    """When it was last exchanged for an access token."""
+    """When it was last exchanged for an access token, or used as one; to the hour if it is used over and over."""
 
 
 class APITokenCreated(APITokenDocument):

@@ -46,7 +46,7 @@ _FILTERED: Final = {
 
 
 @router.get("/users", tags=["Users"])
-@documented(answer=list[User])
+@documented(answer=list[User], basis="added", note="Users come from elsewhere at the vendor's.")
 async def list_users(request: Request, _operator: Operator, rooms: InRooms) -> Response:
     """Every user of the server; for operators."""
     async with rooms.services.db.connection() as conn:
@@ -55,7 +55,7 @@ async def list_users(request: Request, _operator: Operator, rooms: InRooms) -> R
 
 
 @router.post("/users", status_code=201, tags=["Users"])
-@documented(answer=User, body=UserCreate)
+@documented(answer=User, body=UserCreate, basis="added", note="Users come from elsewhere at the vendor's.")
 async def create_user(_operator: Operator, rooms: InRooms, body: Body) -> Response:
     """Create a user, who then needs an API token and access to projects; for operators."""
     given = parse(UserCreate, body)
@@ -113,7 +113,7 @@ async def list_api_tokens(request: Request, own: OwnAccount, rooms: InRooms) -> 
 
 
 @router.post(_USER + "/api-tokens", status_code=201, tags=["API Tokens"])
-@documented(answer=APITokenCreated, body=APITokenCreate)
+@documented(answer=APITokenCreated, body=APITokenCreate, errors=(409,))
 async def create_api_token(own: OwnAccount, rooms: InRooms, body: Body) -> Response:
     """Create an API token; its value is shown in this answer and never again."""
     given = parse(APITokenCreate, body)

@@ -169,8 +169,14 @@ async def find_bearer_of(conn: Connection, token_id: str, account_id: str) -> Be
 
 
 async def touch_token(conn: Connection, id: str) -> None:
-    """Remember that a token was exchanged just now."""
-    await conn.execute("update api_token set last_used_at = clock_timestamp() where id = %s", [id])
+    """Remember that a token was used just now, to the minute."""
+    await conn.execute(
+        """
+        update api_token set last_used_at = clock_timestamp()
+        where id = %s and (last_used_at is null or last_used_at < clock_timestamp() - interval '1 minute')
+        """,
+        [id],
+    )
 
 
 async def ensure_operator(conn: Connection, token: Secret) -> Account:
