@@ -119,7 +119,7 @@ def test_a_new_type_is_known_everywhere_by_itself(copy: Copy) -> None:
     )
 
     helped = copy.tieline("integration", "add", "health.lamp", "--help")
-    assert "A lamp shines when the project is not well." in helped
+    assert "A lamp shines when the project is not well. No lamp shines yet." in helped
     assert "--room TEXT" in helped
     assert "--code SOURCE" in helped
     assert "[default: 80]" in helped

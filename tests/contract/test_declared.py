@@ -44,6 +44,13 @@ def test_what_is_read_is_declared_as_in_the_table_and_always_there(key: str) -> 
     assert differences(document, rows, with_defaults=False, with_limits=False) == []
 
 
+@each_type
+def test_whoever_reads_the_description_learns_what_does_not_act_yet(key: str) -> None:
+    kind = KINDS[key]
+    for make in (model_to_create, model_to_patch, model_to_read):
+        assert make(kind).model_json_schema()["description"] == f"{kind.summary} {kind.not_yet}".strip()
+
+
 def differences(
     document: dict[str, Any], rows: dict[str, Row], *, with_defaults: bool = True, with_limits: bool = True
 ) -> list[str]:

@@ -24,7 +24,7 @@ _READ_CONFIG: Final = ConfigDict(extra="allow")
 def model_to_create(kind: IntegrationType) -> type[BaseModel]:
     """What a client sends to create an integration of this type."""
     fields = {name: (field.annotation, field) for name, field in _writable(kind.fields)}
-    return _model(f"{_stem(kind)}Create", {**_type_of(kind), **fields}, kind.summary)
+    return _model(f"{_stem(kind)}Create", {**_type_of(kind), **fields}, _help(kind))
 
 
 @cache
@@ -32,13 +32,18 @@ def model_to_patch(kind: IntegrationType) -> type[BaseModel]:
     """What a client sends to change one: any part of it, and its type only to say that it is the same."""
     type_of = (Literal[kind.key], Field(default=None, description="The type, which cannot be changed."))
     fields = {name: (field.annotation, _optional(field)) for name, field in _writable(kind.fields)}
-    return _model(f"{_stem(kind)}Patch", {"type": type_of, **fields}, kind.summary)
+    return _model(f"{_stem(kind)}Patch", {"type": type_of, **fields}, _help(kind))
 
 
 @cache
 def model_to_read(kind: IntegrationType) -> type[BaseModel]:
     """What a client reads: never a secret."""
-    return _model(f"{_stem(kind)}Integration", {**_COMMON, **_type_of(kind), **_readable(kind.fields)}, kind.summary)
+    return _model(f"{_stem(kind)}Integration", {**_COMMON, **_type_of(kind), **_readable(kind.fields)}, _help(kind))
+
+
+def _help(kind: IntegrationType) -> str:
+    """What the type is for, and what it does not do yet."""
+    return f"{kind.summary} {kind.not_yet}".rstrip()
 
 
 def _stem(kind: IntegrationType) -> str:
