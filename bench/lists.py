@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
+
 from bench.load import closed_loop, request_bytes
 from bench.rows import add_activities, add_environments
 from bench.table import Row
@@ -87,19 +89,19 @@ async def _with_activities(server: Server, count: int) -> list[str]:
 
 
 async def environment_list(folder: Path) -> list[Row]:
-    """What a byte of the list costs, where it is long and where it is short; one changes before each look."""
+    """What a byte of the list costs, where it is long and where it is short."""
     async with serving(folder) as server:
         paths = [await _with_environments(server, count) for count in (MANY_ENVIRONMENTS, FEW_ENVIRONMENTS)]
-        sizes = [len(await server.get(path)) for path in paths]
+        sizes = [len(orjson.dumps(await server.get(path))) / 1000 for path in paths]
         long, short = await _compare(server, *paths)
     share = long / sizes[0], short / sizes[1]
-    title = f"environments, {MANY_ENVIRONMENTS:,} against {FEW_ENVIRONMENTS}, per environment"
+    title = f"environments, {MANY_ENVIRONMENTS:,} against {FEW_ENVIRONMENTS}, per kB"
     return [_row(title, *share, 3)]
 
 
 def _row(title: str, long: float, short: float, most: float) -> Row:
     figure = long / short
-    shown = [f"{each * 1000:.2f} ms" for each in (long, short)]
+    shown = [f"{each * 1000:.3g} ms" for each in (long, short)]
     return Row(title, shown[0], shown[1], f"{figure:.2f}", f"<= {most}", figure <= most)
 
 

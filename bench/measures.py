@@ -13,15 +13,15 @@ from pathlib import Path
 
 from bench.hooks import push_body, signed_requests
 from bench.load import closed_loop, open_loop, request_bytes
+from bench.rows import database
 from bench.table import Row
 from tests.story.conftest import free_port
 from tests.story.support import ADMIN_TOKEN, Project, Server, connect, eventually, host_settings
-from tieline.core.ids import new_id
+from tieline.integrations import ALL
 from tieline.simulators.bitbucket import BitbucketSimulator
 from tieline.simulators.bitbucket.plumbing import environment, git
 
 REPOSITORY = "acme/site"
-INTEGRATIONS = 20
 BRANCHES = 2000
 ROUNDS = 5
 STATUS_SAMPLES = 60
@@ -56,13 +56,13 @@ def ratio(measured: float, baseline: float) -> str:
 
 
 async def integration_list(folder: Path) -> list[Row]:
-    """The list with 20 integrations, against the same server's constant bytes."""
+    """The list with an integration of every type, against the same server's constant bytes."""
     async with bench(folder) as at:
-        _multiply_integrations(at)
+        await _add_every_type(at)
         token = {"authorization": f"Bearer {ADMIN_TOKEN}"}
         path = f"/projects/{at.project.id}/integrations"
         listed = await at.server.get(path)
-        assert len(listed) == INTEGRATIONS
+        assert {each["type"] for each in listed} == {kind.key for kind in ALL}
         shares: list[tuple[float, float, float]] = []
         for _ in range(3):
             static = request_bytes("GET", "/healthz", {})
@@ -74,7 +74,7 @@ async def integration_list(folder: Path) -> list[Row]:
         share, per_second, static_per_second = sorted(shares)[1]
         return [
             Row(
-                f"integration list, {INTEGRATIONS} integrations, 32 connections",
+                f"integration list, all {len(ALL)} types, 32 connections",
                 f"{per_second:,.0f}/s",
                 f"{static_per_second:,.0f}/s static bytes",
                 f"{share:.2f}",
@@ -84,19 +84,21 @@ async def integration_list(folder: Path) -> list[Row]:
         ]
 
 
-def _multiply_integrations(at: Bench) -> None:
-    """More rows than one Git source: there is only one type yet, and a project has one source."""
-    import psycopg  # noqa: PLC0415 - only this measurement needs the database itself
-
-    folder = (at.server.folder / "data" / "postgres").resolve()
-    with psycopg.connect(f"host={folder} dbname=postgres user=tieline") as connection:
-        for _ in range(INTEGRATIONS - 1):
-            connection.execute(
-                "insert into integration (id, project_id, type, config) select %s, project_id, type, config"
-                " from integration where id = %s",
-                [new_id(), at.project.integration_id],
-            )
+async def _add_every_type(at: Bench) -> None:
+    """One integration of each type. A project has one Git source, so the others are moved there from elsewhere."""
+    for kind in ALL:
+        if kind.key == "bitbucket":
+            continue
+        project = await _create_project(at.server) if kind.is_git_source else at.project.id
+        await at.server.call("POST", f"/projects/{project}/integrations", kind.example, expect=201)
+    with database(at.server) as connection:
+        connection.execute("update integration set project_id = %s, is_git_source = false", [at.project.id])
         connection.execute("select pg_notify('tieline', %s)", [f"integrations:{at.project.id}"])
+
+
+async def _create_project(server: Server) -> str:
+    created = await server.call("POST", "/projects", {"title": "Elsewhere"}, expect=201)
+    return str(created["_embedded"]["entity"]["id"])
 
 
 async def signed_hooks(folder: Path) -> list[Row]:
