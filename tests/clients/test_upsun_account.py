@@ -81,7 +81,6 @@ def test_a_viewer_looks_and_touches_nothing(viewer: Upsun, api: Api, project: st
     assert (
         viewer("activity:list", "--all", "--columns", "type", "--format", "plain", "--no-header") == "project.create\n"
     )
-    assert "Permission denied" in viewer("integration:list", status=FORBIDDEN)
     assert "Permission denied" in viewer("integration:delete", integration, "--yes", status=FORBIDDEN)
     assert "Operation not available: edit" in viewer("project:info", "title", "Mine", status=FAILED)
     assert [each["id"] for each in api.integrations(project)] == [integration]

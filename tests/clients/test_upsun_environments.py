@@ -99,7 +99,6 @@ def test_the_repository_is_read_like_a_folder(in_site: Upsun, api: Api, site: st
     assert in_site("repo:ls", *main) == "index.html\n"
     assert "<h1>" in in_site("repo:cat", *main, "index.html")
     assert in_site("repo:read", *main) == "index.html\n"
-    assert "100644 blob " in in_site("repo:ls", *main, "--git-style")
     assert "not found" in in_site("repo:cat", *main, "nowhere.html", status=2)
     head = api.environment(site, "main")["head_commit"]
     assert head[:7] in in_site("commit:list", *main)

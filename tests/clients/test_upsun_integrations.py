@@ -71,9 +71,6 @@ def test_a_switch_that_needs_another_one_goes_off_with_it(in_site: Upsun, api: A
     in_site("integration:update", followed, "--fetch-branches", "0", "--no-wait")
     (stored,) = api.integrations(site)
     assert (stored["fetch_branches"], stored["prune_branches"]) == (False, False)
-    in_site("integration:update", followed, "--fetch-branches", "1", "--no-wait")
-    (stored,) = api.integrations(site)
-    assert (stored["fetch_branches"], stored["prune_branches"]) == (True, False)
 
 
 def test_a_wrong_value_is_refused_with_its_field(in_site: Upsun, api: Api, site: str, followed: str) -> None:
@@ -95,10 +92,8 @@ def test_the_activities_of_an_integration_are_listed_and_read(in_site: Upsun, fo
     fetches = [row for row in listed if row[1:] == ["integration.bitbucket.fetch", "complete", "success"]]
     first = fetches[-1][0]
     assert "integration.bitbucket.register_hooks" in {row[1] for row in listed}
-    assert "integration.bitbucket.fetch" in in_site("integration:activity:list", followed, "--type", "%fetch")
-    read = in_site("integration:activity:get", followed, first)
-    assert "Fetching from Bitbucket repository acme/site" in read
-    assert in_site("integration:activity:get", followed, first, "--property", "result") == "success\n"
+    read = dict(in_site.rows("integration:activity:get", followed, first))
+    assert (read["text"], read["result"]) == ("Fetching from Bitbucket repository acme/site", "success")
     newest = in_site("integration:activity:get", followed, "--property", "id")
     assert newest.strip() == listed[0][0]
     assert "redesign" in in_site("integration:activity:log", followed, first)
@@ -113,4 +108,3 @@ def test_who_waits_for_a_fetch_that_fails_is_told_why(in_project: Upsun, strayed
 def test_one_is_deleted(in_project: Upsun, api: Api, project: str, strayed: str) -> None:
     assert f"Deleted integration {strayed}" in in_project.run("integration:delete", strayed, "--yes").err
     assert api.integrations(project) == []
-    assert "No integrations found" in in_project("integration:list", status=FAILED)
