@@ -47,6 +47,23 @@ def test_a_token_is_asked_for_in_four_shapes(api: Api, headers: dict[str, str], 
     assert refused.document == {"error": "invalid_grant", "error_description": "The API token is invalid."}
 
 
+def test_tokens_are_renewed_and_ended_as_clients_ask(api: Api) -> None:
+    asked = f"grant_type=api_token&api_token={api.token}&scope=offline_access"
+    refresh = api.send("POST", "/oauth2/token", asked.encode(), FORM).document["refresh_token"]
+    renewals = [
+        f"grant_type=refresh_token&refresh_token={refresh}&client_id=sdk-node-client-id",
+        f"client_id=upsun-cli&client_secret=&grant_type=refresh_token&refresh_token={refresh}",
+    ]
+    answers = [api.send("POST", "/oauth2/token", each.encode(), FORM) for each in renewals]
+    assert [each.status for each in answers] == [200, 200]
+
+    logout = f"client_id=upsun-cli&client_secret=&token={refresh}&token_type_hint=refresh_token"
+    ended = api.send("POST", "/oauth2/revoke", logout.encode(), FORM)
+    assert (ended.status, ended.document) == (200, {})
+    refused = api.send("POST", "/oauth2/token", renewals[0].encode(), FORM)
+    assert (refused.status, refused.document["error_description"]) == (400, "Invalid refresh token")
+
+
 def _payload(token: str) -> Any:
     """The middle of a JWT, as PHP decodes it."""
     part = token.split(".")[1]
