@@ -21,7 +21,7 @@ async function integrations() {
   const renamed = await project.update({ title: "Renamed" });
   saw.renamed = { title: renamed.getEntity().title, activities: renamed.getActivities().length };
 
-  const created = await project.addIntegration("webhook", { url: "https://e.x/h", events: ["*"] });
+  const created = await project.addIntegration("webhook", { url: "https://e.x/h", events: ["*"], result: "failure" });
   const integration = created.getEntity();
   saw.created = integration.data;
   saw.listedIntegrations = (await client.getIntegrations(projectId)).map((each) => each.id);
@@ -30,6 +30,8 @@ async function integrations() {
   saw.updated = (await read.update({ url: "https://q.example.com/w" })).getEntity().data;
   saw.wrong = await refusal(project.addIntegration("webhook", { url: "nonsense" }));
   saw.wrongRecipient = await refusal(project.addIntegration("health.email", { recipients: ["nobody"] }));
+
+  saw.unknownToIt = await refusal(project.addIntegration("otlplog", { url: "https://e.x/h" }));
 
   saw.deleted = (await read.delete()).data;
   saw.gone = await refusal(client.getIntegration(projectId, integration.id));

@@ -68,6 +68,12 @@ def test_an_integration_is_created_read_changed_and_deleted(saw: dict[str, Any])
     assert saw["deleted"]["status"] == "OK"
 
 
+def test_what_the_library_does_not_know_it_keeps_to_itself(saw: dict[str, Any]) -> None:
+    """It drops the field `result`, and refuses the type `otlplog` before anybody is asked."""
+    assert saw["created"]["result"] == "*"
+    assert saw["unknownToIt"] == {"type": "Invalid type: 'otlplog'"}
+
+
 def test_what_is_refused_rejects_with_the_document(saw: dict[str, Any]) -> None:
     assert (saw["wrong"]["code"], list(saw["wrong"]["detail"])) == (400, ["url"])
     assert (saw["wrongRecipient"]["code"], list(saw["wrongRecipient"]["detail"])) == (400, ["recipients.0"])
