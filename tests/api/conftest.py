@@ -35,6 +35,9 @@ from tieline.git.reader import Reader
 from tieline.integrations.base import IntegrationType, Registry
 from tieline.net.egress import Policy
 from tieline.seeds.export import Exporter
+from tieline.seeds.load import Ground
+from tieline.seeds.playground import Playground
+from tieline.seeds.seed import Seed
 from tieline.store import accounts
 from tieline.store.database import Database
 from tieline.store.embedded import EmbeddedServer
@@ -137,9 +140,13 @@ class _NoNetwork:
         raise AssertionError("the API itself calls nobody")
 
 
-def _toolbox() -> Toolbox:
+def no_toolbox() -> Toolbox:
     nobody = _NoNetwork()
     return Toolbox(http=nobody, limiter=nobody, settings={})
+
+
+def _playground(database: Database, registry: Registry, box: SecretBox) -> Playground:
+    return Playground(database, Ground(registry, box, Secret(OPERATOR_TOKEN)), Seed())
 
 
 async def _is_started(server: uvicorn.Server) -> bool:
@@ -164,14 +171,16 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def running(dsn: str, types: tuple[IntegrationType, ...] = (FORGE, SINK)) -> AsyncIterator[Instance]:
+async def running(
+    dsn: str, types: tuple[IntegrationType, ...] = (FORGE, SINK), *, development: bool = False
+) -> AsyncIterator[Instance]:
     """One server process's worth of Tieline's API."""
     listener = Listener(dsn)
     async with Database(dsn, patience=2) as database, AsyncExitStack() as stack:
         async with database.transaction() as conn:
             await accounts.ensure_operator(conn, Secret(OPERATOR_TOKEN))
         folder = Path(stack.enter_context(TemporaryDirectory()))
-        box, registry = SecretBox(KEYS), Registry(types, _toolbox())
+        box, registry = SecretBox(KEYS), Registry(types, no_toolbox())
         services = Services(
             db=database,
             box=box,
@@ -183,6 +192,7 @@ async def running(dsn: str, types: tuple[IntegrationType, ...] = (FORGE, SINK)) 
             public_url=PUBLIC_URL,
             token_keys=KEYS,
             check_url=Policy().check_url,
+            development=_playground(database, registry, box) if development else None,
         )
         app = create_app(services)
         await listener.start()

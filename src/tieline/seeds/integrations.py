@@ -1,10 +1,13 @@
 """Integrations, read and written: their fields are those of their types. Pure but for where secrets are looked up."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from types import UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
 
 from tieline.core.clock import iso
 from tieline.core.documents import JSON, Integration
@@ -15,6 +18,7 @@ from tieline.integrations.base import IntegrationType, Registry
 from tieline.integrations.fields import (
     Fields,
     is_read_only,
+    is_write_only,
     nested,
     render_config,
     validate_create,
@@ -22,13 +26,16 @@ from tieline.integrations.fields import (
 )
 from tieline.seeds.models import IntegrationPart
 from tieline.seeds.problems import enumerated
-from tieline.seeds.references import put_back, refer_to, take_references
+from tieline.seeds.references import put_back, refer_to, split, take_references
 from tieline.seeds.seed import Reading
 
 HOOK_SECRET: Final = "hook"  # noqa: S105 - the name under which it is stored
 _HOOK_SECRET_BYTES: Final = 32
 # What stands in for a secret that is not there while the other fields are checked.
 _STAND_IN: Final = "not-there"
+# What the API shows, as the vendor's does, and is a secret all the same: a file is passed on sooner than an answer.
+_SHOWN: Final = "shared_key"
+_SHOWN_MAP: Final = "headers"
 
 
 @dataclass(frozen=True)
@@ -66,19 +73,48 @@ def _type_of(reading: Reading, place: str, key: str) -> IntegrationType | None:
 
 def _fields(reading: Reading, place: str, id: str, kind: IntegrationType, value: JSON) -> _Fields | None:
     own = {name: each for name, each in value.items() if name not in IntegrationPart.model_fields}
-    rest, references = take_references(own, write_only_names(kind.fields), place, reading.problems)
+    shown = [name for name, each in _shown_secrets(kind, own) if name == _SHOWN or isinstance(each, dict)]
+    rest, references = take_references(own, [*_secret_names(kind), *shown], place, reading.problems)
     found = {
         name: reading.secret(each, place, f"{name} of the {kind.key} integration {id}")
         for name, each in references.items()
     }
-    filled = put_back(rest, {name: each.reveal() if each else _STAND_IN for name, each in found.items()})
+    there = {name: each.reveal() if each else _STAND_IN for name, each in found.items() if each or name not in shown}
+    filled = put_back(rest, there)
     try:
         accepted = validate_create(kind.fields, filled)
     except Invalid as error:
         reading.problems.add_all(place, error)
         return None
-    known = {name: each for name, each in found.items() if each is not None}
+    known = {name: each for name, each in accepted.secrets.items() if each is not None and found.get(name, each)}
     return _Fields({**accepted.config, **_read_only(kind, own)}, known)
+
+
+def _secret_names(kind: IntegrationType) -> list[str]:
+    """The dotted names of what is secret: a choice among a few words is none, though it may not be read back either."""
+    return [name for name in write_only_names(kind.fields) if not _is_choice(_field(kind.fields, name))]
+
+
+def _shown_secrets(kind: IntegrationType, config: JSON) -> Iterator[tuple[str, Any]]:
+    """The dotted names of secrets that can be read back, with what stands there."""
+    readable = {name for name, field in kind.fields.model_fields.items() if not is_write_only(field)}
+    if _SHOWN in readable and config.get(_SHOWN):
+        yield _SHOWN, config[_SHOWN]
+    headers = config.get(_SHOWN_MAP) if _SHOWN_MAP in readable else None
+    if isinstance(headers, dict):
+        yield from ((f"{_SHOWN_MAP}.{name}", each) for name, each in headers.items())
+
+
+def _field(kind: type[Fields], name: str) -> FieldInfo:
+    outer, inner = split(name)
+    holder = nested(kind.model_fields[outer]) if outer else kind
+    assert holder is not None  # noqa: S101 - a dotted name is that of a field of an object
+    return holder.model_fields[inner]
+
+
+def _is_choice(field: FieldInfo) -> bool:
+    alternatives = get_args(field.annotation) if get_origin(field.annotation) in (Union, UnionType) else ()
+    return any(get_origin(each) is Literal for each in (field.annotation, *alternatives))
 
 
 def _read_only(kind: IntegrationType, given: JSON) -> JSON:
@@ -106,7 +142,7 @@ def _integration(
         created_at=part.created_at or reading.moment_of(index),
         updated_at=part.updated_at,
         secrets={**fields.secrets, **hook},
-        next_reconcile_at=reading.moment + look if kind.is_git_source else None,
+        next_reconcile_at=reading.moment + look if kind.is_followed else None,
     )
 
 
@@ -125,10 +161,14 @@ def _refuse_second_source(reading: Reading, place: str, found: list[Integration]
 def write_integration(kind: IntegrationType, integration: Integration) -> JSON:
     """An integration as the file has it. Secrets refer to variables; that of its hook is made anew when it is read."""
     config = render_config(kind.fields, integration.config)
-    references = {
-        name: refer_to(kind.key, integration.id, name)
+    secret_names = _secret_names(kind)
+    hidden = [name for name in secret_names if name in integration.secrets or _is_needed(kind.fields, config, name)]
+    shown = [name for name, _ in _shown_secrets(kind, config)]
+    references = {name: refer_to(kind.key, integration.id, name) for name in (*hidden, *shown)}
+    choices = {
+        name: integration.secrets[name].reveal()
         for name in write_only_names(kind.fields)
-        if name in integration.secrets or _is_needed(kind.fields, config, name)
+        if name not in secret_names and name in integration.secrets
     }
     common = {
         "id": integration.id,
@@ -136,13 +176,11 @@ def write_integration(kind: IntegrationType, integration: Integration) -> JSON:
         "created_at": iso(integration.created_at),
         "updated_at": iso(integration.updated_at),
     }
-    return {**common, **put_back(config, references)}
+    return {**common, **put_back(config, {**references, **choices})}
 
 
 def _is_needed(kind: type[Fields], config: JSON, name: str) -> bool:
     """Whether the integration could not be read without this secret, though it may have been loaded without it."""
-    outer, _, inner = name.rpartition(".")
-    if not outer:
-        return kind.model_fields[inner].is_required()
-    holder = nested(kind.model_fields[outer])
-    return holder is not None and isinstance(config.get(outer), dict) and holder.model_fields[inner].is_required()
+    outer = split(name)[0]
+    is_there = not outer or isinstance(config.get(outer), dict)
+    return is_there and _field(kind, name).is_required()

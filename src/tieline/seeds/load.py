@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 import structlog
 
@@ -15,6 +16,7 @@ from tieline.store.database import Connection
 from tieline.store.seal import SecretBox
 
 log = structlog.get_logger()
+_ADMIN: Final = "admin"
 
 
 @dataclass(frozen=True)
@@ -35,16 +37,25 @@ async def load(conn: Connection, ground: Ground, seed: Seed) -> None:
     await seeds.lock(conn)
     problems = Problems()
     new_users = await _load_users(conn, seed, problems)
-    await accounts.ensure_operator(conn, ground.first_token)
-    users = {each.username: each.id for each in await accounts.load_all(conn)}
+    users = await _user_ids(conn)
+    if _ADMIN not in users:
+        await accounts.ensure_operator(conn, ground.first_token)
+        users = await _user_ids(conn)
     await _load_organizations(conn, seed, users, problems)
+    # Only now, for it makes an organization that owns what names none where the seed brings none.
+    await accounts.ensure_operator(conn, ground.first_token)
     new_projects = await _load_projects(conn, ground, seed, users, problems)
     _tell_missing(seed, [*(each.place for each in new_users), *(each.place for each in new_projects)])
 
 
+async def _user_ids(conn: Connection) -> dict[str, str]:
+    """The ids of all users by name."""
+    return {each.username: each.id for each in await accounts.load_all(conn)}
+
+
 async def _load_users(conn: Connection, seed: Seed, problems: Problems) -> list[SeededUser]:
     """Those that were not there yet."""
-    known = {each.username for each in await accounts.load_all(conn)}
+    known = await _user_ids(conn)
     taken = await seeds.present(conn, "account", [each.account.id for each in seed.users])
     new = [each for each in seed.users if each.account.username not in known]
     for each in new:

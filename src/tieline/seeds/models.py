@@ -201,7 +201,7 @@ class ActivityPart(Part):
     payload: dict[str, Any] = {}
     description: str | None = None
     text: str | None = None
-    timings: dict[str, Annotated[float, Field(strict=False)]] = {}
+    timings: dict[str, int | float] = {}
     commands: list[dict[str, Any]] = []
     completion_percent: Percent = 100
     queue: Queue = "default"

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from tieline.core.errors import Invalid
 from tieline.integrations.fields import describe_error
@@ -38,7 +39,7 @@ class Problems:
         try:
             return model.model_validate(value)
         except ValidationError as error:
-            self.add_all(place, Invalid(dict(describe_error(model, each, value) for each in error.errors())))
+            self.add_all(place, Invalid(dict(_describe(model, each, value) for each in error.errors())))
             return None
 
     def raise_any(self) -> None:
@@ -49,6 +50,13 @@ class Problems:
         if len(self._found) > MOST:
             shown["..."] = f"There are {len(self._found) - MOST} problems more."
         raise Invalid(shown, WRONG)
+
+
+def _describe(model: type[BaseModel], error: ErrorDetails, value: Any) -> tuple[str, str]:
+    """The field and the sentence; what is wrong with the whole has no field."""
+    if not error["loc"]:
+        return "", f"{error['ctx']['error']}."
+    return describe_error(model, error, value)
 
 
 def enumerated(place: str, values: list[Any]) -> Iterator[tuple[str, Any]]:

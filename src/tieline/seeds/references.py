@@ -54,7 +54,7 @@ def take_references(
     rest = dict(body)
     found: dict[str, Reference] = {}
     for name in names:
-        outer, _, inner = name.rpartition(".")
+        outer, inner = split(name)
         holder = rest.get(outer) if outer else rest
         if not isinstance(holder, dict) or holder.get(inner) is None:
             continue
@@ -75,11 +75,17 @@ def parse_reference(value: Any, place: str, problems: Problems) -> Reference | N
     return None
 
 
+def split(name: str) -> tuple[str, str]:
+    """The field that holds another one, or nothing, and that one, whose own name may have dots in it."""
+    outer, dot, inner = name.partition(".")
+    return (outer, inner) if dot else ("", outer)
+
+
 def put_back(body: JSON, secrets: Mapping[str, Any]) -> JSON:
     """`body` with the secrets of these dotted names in their places."""
     whole = dict(body)
     for name, value in secrets.items():
-        outer, _, inner = name.rpartition(".")
+        outer, inner = split(name)
         if outer:
             whole[outer] = {**whole[outer], inner: value}
         else:
