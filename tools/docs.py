@@ -6,7 +6,7 @@ A part stands between `<!-- generated: NAME -->` and `<!-- end -->`. Links betwe
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import UnionType
@@ -18,7 +18,9 @@ from tieline.integrations import ALL
 from tieline.integrations.base import IntegrationType
 from tieline.integrations.fields import Fields, default_of, is_read_only, is_write_only, nested
 from tieline.settings import PREFIX, Settings
+from tools import fidelity
 from tools.rights import CALLERS, rights_rows, without_rule
+from tools.tables import table
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PART: Final = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -115,12 +117,6 @@ def written_default(field: FieldInfo) -> str:
     return "required" if field.is_required() else f"`{json.dumps(default_of(field))}`"
 
 
-def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table."""
-    lines = [list(headings), ["---"] * len(list(headings)), *rows]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
-
-
 def rights_table() -> str:
     """What each caller gets, by route."""
     return table(("Route", *CALLERS), rights_rows())
@@ -129,7 +125,7 @@ def rights_table() -> str:
 def parts() -> Mapping[str, Callable[[], str]]:
     """What can be generated, by name."""
     fields = {f"fields-{kind.key}": lambda kind=kind: fields_table(kind) for kind in ALL}
-    return {"settings": settings_table, "rights": rights_table, "types": types_pages, **fields}
+    return {"settings": settings_table, "rights": rights_table, "types": types_pages, **fields, **fidelity.PARTS}
 
 
 def documents() -> list[Path]:

@@ -11,7 +11,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from tieline.api.documented import documented
+from tieline.api.documented import BasisKind, documented
 from tieline.api.environments import load_environment
 from tieline.api.gate import Access, Admin, Viewer, authorization_of, known_id
 from tieline.api.outputs import ActivityDocument
@@ -250,18 +250,32 @@ _LINES: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
+_OF_INTEGRATIONS: Final[tuple[BasisKind, str]] = (
+    "observed",
+    "Used by the vendor's clients, and in its internal document.",
+)
+_OF_LOGS: Final[tuple[BasisKind, str]] = (
+    "observed",
+    "Linked from every activity, and streamed by the vendor's clients.",
+)
+_OF_OTHER_LOGS: Final[tuple[BasisKind, str]] = ("inferred", "As for the activities of a project.")
+_OF_OTHERS: Final[tuple[BasisKind, str]] = ("documented", "")
+
+
 def _add_side(path: str, name: str, look: Callable[..., Awaitable[Side]]) -> None:
     """Add the four routes of one side."""
     one = path + "/activities/{activity_id}"
+    basis, note = _OF_INTEGRATIONS if name == "integration" else _OF_OTHERS
+    log_basis, log_note = _OF_OTHER_LOGS if name == "integration" else _OF_LOGS
 
     @router.get(path + "/activities", name=f"list_{name}_activities", openapi_extra=_FILTERS)
-    @documented(answer=list[ActivityDocument])
+    @documented(answer=list[ActivityDocument], basis=basis, note=note)
     async def list_activities(request: Request, rooms: InRooms, side: Annotated[Side, Depends(look)]) -> Response:
         """The newest activities first."""
         return await _list(request, rooms, side)
 
     @router.get(one, name=f"get_{name}_activity")
-    @documented(answer=ActivityDocument)
+    @documented(answer=ActivityDocument, basis=basis, note=note)
     async def get_activity(
         request: Request, rooms: InRooms, side: Annotated[Side, Depends(look)], activity_id: str
     ) -> Response:
@@ -269,7 +283,7 @@ def _add_side(path: str, name: str, look: Callable[..., Awaitable[Side]]) -> Non
         return await _get(request, rooms, side, activity_id)
 
     @router.post(one + "/cancel", name=f"cancel_{name}_activity")
-    @documented(accepted=ActivityDocument)
+    @documented(accepted=ActivityDocument, basis=basis, note=note)
     async def cancel_activity(
         rooms: InRooms, _admin: Admin, side: Annotated[Side, Depends(look)], activity_id: str
     ) -> Response:
@@ -283,6 +297,7 @@ def _add_side(path: str, name: str, look: Callable[..., Awaitable[Side]]) -> Non
         response_class=StreamingResponse,
         openapi_extra=_WINDOW,
     )
+    @documented(basis=log_basis, note=log_note)
     async def get_log(
         request: Request, rooms: InRooms, side: Annotated[Side, Depends(look)], activity_id: str
     ) -> Response:

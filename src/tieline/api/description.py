@@ -1,23 +1,27 @@
-"""What the server says of itself: its OpenAPI document, and a page to read and try it on. Anybody may ask."""
+"""What the server says of itself: its OpenAPI document, a page to read and try it on, and how faithful it is.
+
+Anybody may ask.
+"""
 
 import asyncio
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Any, Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tieline.api.documented import documented
+from tieline.api.fidelity import FidelityDocument, assess
 from tieline.api.openapi import describe
 from tieline.api.responses import Rendered, tagged_bytes
 from tieline.api.rooms import InRooms, Rooms
 from tieline.core.errors import NotFound
+from tieline.integrations.base import Registry
 
 router = APIRouter(tags=["Description"])
 
@@ -52,6 +56,14 @@ _JSON: Final[dict[int | str, dict[str, Any]]] = {
 
 
 @dataclass(frozen=True)
+class Described:
+    """The documents, ready to be sent."""
+
+    openapi: Rendered
+    fidelity: Rendered
+
+
+@dataclass(frozen=True)
 class Asset:
     """A file that the page is made of."""
 
@@ -64,19 +76,31 @@ class Asset:
 @documented(basis="added", note="The vendor publishes its document elsewhere.")
 async def get_openapi(request: Request, rooms: InRooms) -> Response:
     """What you read: every operation, document and field, in OpenAPI 3.1."""
-    return tagged_bytes(request, await _kept(request, rooms, "openapi", lambda: _openapi(request, rooms)))
+    return tagged_bytes(request, (await _described(request, rooms)).openapi)
 
 
-def _openapi(request: Request, rooms: Rooms) -> object:
-    return describe(request.app, rooms.services.registry)
+@router.get("/fidelity")
+@documented(answer=FidelityDocument, basis="added", note="For people who compare Tieline with the vendor's service.")
+async def get_fidelity(request: Request, rooms: InRooms) -> Response:
+    """Every type, field, operation and rule: documented by the vendor, observed, inferred, or added by Tieline.
+
+    It says as well which types do not act yet.
+    """
+    return tagged_bytes(request, (await _described(request, rooms)).fidelity)
 
 
-async def _kept(request: Request, rooms: Rooms, name: str, make: Callable[[], object]) -> Rendered:
+async def _described(request: Request, rooms: Rooms) -> Described:
     """What is made once, when it is first asked for, and off the loop: it takes a good part of a second."""
-    kept: dict[str, Rendered] = request.app.state.__dict__.setdefault("descriptions", {})
-    if name not in kept:
-        kept[name] = await rooms.flights.share(name, lambda: asyncio.to_thread(lambda: Rendered.of(make())))
-    return kept[name]
+    if not hasattr(request.app.state, "described"):
+        make = partial(_describe, request.app, rooms.services.registry)
+        request.app.state.described = await rooms.flights.share("description", lambda: asyncio.to_thread(make))
+    described: Described = request.app.state.described
+    return described
+
+
+def _describe(app: FastAPI, registry: Registry) -> Described:
+    document = describe(app, registry)
+    return Described(Rendered.of(document), Rendered.of(assess(document, registry)))
 
 
 @router.get("/docs", responses=_PAGE, response_class=Response)

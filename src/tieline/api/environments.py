@@ -72,7 +72,7 @@ async def last_deployments(conn: Connection, found: list[Environment]) -> dict[s
 
 
 @router.get(_ONE + "/settings")
-@documented(answer=EnvironmentSettings)
+@documented(answer=EnvironmentSettings, basis="observed", note="Asked for by the vendor's command line.")
 async def get_environment_settings(request: Request, access: Viewer, rooms: InRooms, environment_id: str) -> Response:
     """The environment's settings."""
     async with rooms.services.db.connection() as conn:

@@ -249,7 +249,11 @@ async def delete_integration(access: Admin, rooms: InRooms, integration_id: str)
 
 
 @router.post(ONE + "/validate")
-@documented(answer=Plain)
+@documented(
+    answer=Plain,
+    basis="observed",
+    note="The vendor's clients follow its link; the path is the one that its guides show.",
+)
 async def validate_integration(access: Admin, rooms: InRooms, integration_id: str) -> Response:
     """Ask the outside service whether the integration can work; 400 says what is missing and how to get it.
 
@@ -277,7 +281,13 @@ async def _ask_outside(rooms: Rooms, integration: Integration) -> dict[str, str]
 
 
 @router.post(ONE + "/sync")
-@documented(accepted=IntegrationDocument, body=IntegrationSync, required=False)
+@documented(
+    accepted=IntegrationDocument,
+    body=IntegrationSync,
+    required=False,
+    basis="added",
+    note="Reads the Git host without waiting for a hook or the timer.",
+)
 async def sync_integration(access: Admin, rooms: InRooms, integration_id: str, body: Body) -> Response:
     """Read the Git host now. `confirm_prune` also does the removals that were held back."""
     given = parse(IntegrationSync, body)

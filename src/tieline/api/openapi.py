@@ -33,6 +33,7 @@ _OPEN: Final = (
     "/metrics",
     _ONE + "/hook",
 )
+_OLD_PREFIX: Final = "/platform/"
 _ERRORS: Final = (400, 401, 403, 404)
 _TOO_LARGE: Final = 413
 _OUT_OF_ORDER: Final = 503
@@ -120,6 +121,8 @@ def _add_routes(app: FastAPI, paths: JSON, schemas: JSON) -> None:
             if route.endpoint is not None and method.upper() in (route.methods or ()):
                 _add_route(operation, documentation_of(route.endpoint), str(route.status_code or 200), schemas)
                 _name(operation, route.name or "", taken)
+                if (route.path_format or "").startswith(_OLD_PREFIX):
+                    operation |= {"x-basis": "observed", "x-basis-note": "Asked for by the JavaScript client on npm."}
 
 
 def _add_route(operation: JSON, said: Documentation, status: str, schemas: JSON) -> None:
@@ -133,8 +136,7 @@ def _add_route(operation: JSON, said: Documentation, status: str, schemas: JSON)
     if body is not None:
         operation["requestBody"] = body
     operation["x-basis"] = said.basis
-    if said.note:
-        operation["x-basis-note"] = said.note
+    operation["x-basis-note"] = said.note
 
 
 def _name(operation: JSON, name: str, taken: set[str]) -> None:
@@ -174,6 +176,7 @@ def _plain(name: str, description: str, schema: JSON, path: str, tag: str = _INT
         "parameters": _path_parameters(path),
         "responses": {"200": _content("OK", schema)},
         "x-basis": "documented",
+        "x-basis-note": "",
     }
     _name(operation, name, set())
     return operation

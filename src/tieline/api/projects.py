@@ -31,7 +31,9 @@ _NOT_OFFERED: Final = {"enabled": False}
 
 
 @router.get("/projects")
-@documented(answer=list[ProjectDocument])
+@documented(
+    answer=list[ProjectDocument], note="In the vendor's internal document and its guides, not in the public document."
+)
 async def list_projects(request: Request, caller: AnyCaller, rooms: InRooms) -> Response:
     """The projects that the caller may see."""
     async with rooms.services.db.connection() as conn:
@@ -43,7 +45,12 @@ async def list_projects(request: Request, caller: AnyCaller, rooms: InRooms) -> 
 
 
 @router.post("/projects", status_code=201)
-@documented(accepted=ProjectDocument, body=ProjectCreate)
+@documented(
+    accepted=ProjectDocument,
+    body=ProjectCreate,
+    basis="inferred",
+    note="The vendor's internal document names it; that a title is enough is Tieline's choice.",
+)
 async def create_project(caller: AnyCaller, rooms: InRooms, body: Body) -> Response:
     """Create a project; the caller becomes its admin."""
     given = parse(ProjectCreate, body)
@@ -77,7 +84,12 @@ async def get_project(request: Request, access: Viewer, rooms: InRooms) -> Respo
 
 
 @router.patch(_ONE)
-@documented(accepted=ProjectDocument, body=ProjectPatch)
+@documented(
+    accepted=ProjectDocument,
+    body=ProjectPatch,
+    basis="observed",
+    note="Used by the vendor's clients, and in its internal document.",
+)
 async def patch_project(access: Admin, rooms: InRooms, body: Body) -> Response:
     """Change a project; only the fields that are sent."""
     given = parse(ProjectPatch, body).model_dump(exclude_none=True)

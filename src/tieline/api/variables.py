@@ -45,7 +45,7 @@ def _known_name(text: str) -> str:
 
 
 @router.get(_LISTED)
-@documented(answer=list[VariableDocument])
+@documented(answer=list[VariableDocument], note="In the vendor's guides, and in none of its documents.")
 async def list_variables(request: Request, access: Admin, rooms: InRooms, integration_id: str) -> Response:
     """The variables of an integration, without the values of those that are sensitive."""
     async with rooms.services.db.connection() as conn:
@@ -55,7 +55,7 @@ async def list_variables(request: Request, access: Admin, rooms: InRooms, integr
 
 
 @router.get(_ONE)
-@documented(answer=VariableDocument)
+@documented(answer=VariableDocument, basis="inferred", note="The vendor's guides name the operation, and not its path.")
 async def get_variable(
     request: Request, access: Admin, rooms: InRooms, integration_id: str, variable_name: str
 ) -> Response:
@@ -67,7 +67,12 @@ async def get_variable(
 
 
 @router.post(_LISTED, status_code=201)
-@documented(accepted=VariableDocument, body=VariableCreate, errors=(409,))
+@documented(
+    accepted=VariableDocument,
+    body=VariableCreate,
+    errors=(409,),
+    note="In the vendor's guides, and in none of its documents.",
+)
 async def create_variable(access: Admin, rooms: InRooms, integration_id: str, body: Body) -> Response:
     """Give an integration a variable."""
     given = parse(VariableCreate, body)
@@ -106,7 +111,12 @@ def _check_json(variable: Variable) -> None:
 
 
 @router.patch(_ONE)
-@documented(accepted=VariableDocument, body=VariablePatch)
+@documented(
+    accepted=VariableDocument,
+    body=VariablePatch,
+    basis="inferred",
+    note="The vendor's guides name the operation, and not its path.",
+)
 async def patch_variable(
     access: Admin, rooms: InRooms, integration_id: str, variable_name: str, body: Body
 ) -> Response:
@@ -136,7 +146,7 @@ def plan_change(present: Variable, given: VariablePatch) -> Variable:
 
 
 @router.delete(_ONE)
-@documented(answer=Removed)
+@documented(answer=Removed, basis="inferred", note="The vendor's guides name the operation, and not its path.")
 async def delete_variable(access: Admin, rooms: InRooms, integration_id: str, variable_name: str) -> Response:
     """Take a variable away."""
     async with rooms.services.db.transaction() as conn:
