@@ -50,6 +50,10 @@ async def fill(instance: Instance) -> dict[str, str]:
         for kind in kinds:
             added = await client.post(f"/projects/{project}/integrations", {**kind.example, "type": kind.key})
             await _end_activities(instance, added["_embedded"]["activities"])
+            path = f"/projects/{project}/integrations/{added['_embedded']['entity']['id']}/variables"
+            await client.post(path, {"name": "PLAIN", "value": AWKWARD, "attributes": {"a": "1e3"}})
+            await client("PATCH", f"{path}/PLAIN", {"value": "yes"})
+            await client.post(path, {"name": "HIDDEN", "value": '"s3cret"', "is_sensitive": True, "is_json": True})
     await _fill_project(instance, project)
     return {
         variable_of("api_token", "ada", token["id"]): token["token"],
@@ -83,7 +87,8 @@ async def secrets_of_integrations(instance: Instance) -> dict[str, str]:
         for each in found
         for name, value in each.config.get("headers", {}).items()
     }
-    return {**hidden, **shown, **headers}
+    variables = {variable_of(each.id, "variable", "HIDDEN"): '"s3cret"' for each in found}
+    return {**hidden, **shown, **headers, **variables}
 
 
 async def _create_project(client: Client, title: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tieline.core.documents import JSON, Account, Organization, Project
+from tieline.core.documents import JSON, Account, Integration, Organization, Project
 from tieline.core.errors import Conflict
 from tieline.integrations.base import Registry
 from tieline.seeds.activities import write_activity
@@ -15,7 +15,7 @@ from tieline.seeds.organizations import write_organization
 from tieline.seeds.projects import write_project
 from tieline.seeds.text import LIMIT, write_yaml
 from tieline.seeds.users import write_user
-from tieline.store import accounts, environments, integrations, organizations, projects, seeds
+from tieline.store import accounts, environments, integrations, organizations, projects, seeds, variables
 from tieline.store.accounts import Grant
 from tieline.store.database import Connection, Database
 from tieline.store.organizations import Member
@@ -70,13 +70,17 @@ class Exporter:
         ids = {each.id for each in present}
         logs = await seeds.load_logs(conn, project.id)
         parts: dict[str, list[Any]] = {
-            "integrations": [write_integration(self.registry[each.type], each) for each in present],
+            "integrations": [await self._integration(conn, each) for each in present],
             "environments": [write_environment(each, ids) for each in await environments.load_all(conn, project.id)],
             "activities": [
                 write_activity(each, logs.get(each.id, ())) for each in await seeds.load_ended(conn, project.id)
             ],
         }
         return write_project(project, names, grants, parts)
+
+    async def _integration(self, conn: Connection, integration: Integration) -> JSON:
+        own = await variables.load_all(conn, self.box, integration.id)
+        return write_integration(self.registry[integration.type], integration, own)
 
 
 async def _check_weight(conn: Connection, found: Iterable[Project]) -> None:

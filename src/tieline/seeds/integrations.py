@@ -1,7 +1,7 @@
 """Integrations, read and written: their fields are those of their types. Pure but for where secrets are looked up."""
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from types import UnionType
@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from tieline.core.clock import iso
-from tieline.core.documents import JSON, Integration
+from tieline.core.documents import JSON, Integration, Variable
 from tieline.core.errors import Invalid
 from tieline.core.ids import ID_LENGTH, short_hash
 from tieline.core.secret import Secret
@@ -28,6 +28,7 @@ from tieline.seeds.models import IntegrationPart
 from tieline.seeds.problems import enumerated
 from tieline.seeds.references import put_back, refer_to, split, take_references
 from tieline.seeds.seed import Reading
+from tieline.seeds.variables import read_variables, write_variable
 
 HOOK_SECRET: Final = "hook"  # noqa: S105 - the name under which it is stored
 _HOOK_SECRET_BYTES: Final = 32
@@ -46,9 +47,12 @@ class _Fields:
     secrets: dict[str, Secret]
 
 
-def read_integrations(reading: Reading, place: str, project_id: str, values: list[Any]) -> tuple[Integration, ...]:
-    """The integrations of a project."""
+def read_integrations(
+    reading: Reading, place: str, project_id: str, values: list[Any]
+) -> tuple[tuple[Integration, ...], tuple[Variable, ...]]:
+    """The integrations of a project, and the variables of all of them."""
     found: list[Integration] = []
+    variables: list[Variable] = []
     for index, (each_place, value) in enumerate(enumerated(place, values)):
         part = reading.problems.parse(IntegrationPart, each_place, value)
         kind = _type_of(reading, each_place, part.type) if part is not None else None
@@ -57,10 +61,11 @@ def read_integrations(reading: Reading, place: str, project_id: str, values: lis
         id = part.id or short_hash("integration", project_id, part.type, str(index), length=ID_LENGTH)  # noqa: A001
         fields = _fields(reading, each_place, id, kind, value)
         reading.ids("integration").add(f"{each_place}.id", id)
+        variables += read_variables(reading, f"{each_place}.variables", id, part.variables)
         if fields is not None:
             found.append(_integration(reading, project_id, id, part, kind, fields, index))
     _refuse_second_source(reading, place, found)
-    return tuple(found)
+    return tuple(found), tuple(variables)
 
 
 def _type_of(reading: Reading, place: str, key: str) -> IntegrationType | None:
@@ -158,8 +163,11 @@ def _refuse_second_source(reading: Reading, place: str, found: list[Integration]
         reading.problems.add(place, f"A project follows one repository at most; here {named} would.")
 
 
-def write_integration(kind: IntegrationType, integration: Integration) -> JSON:
-    """An integration as the file has it. Secrets refer to variables; that of its hook is made anew when it is read."""
+def write_integration(kind: IntegrationType, integration: Integration, variables: Sequence[Variable]) -> JSON:
+    """An integration as the file has it.
+
+    Secrets refer to variables of the environment; that of its hook is made anew when it is read.
+    """
     config = render_config(kind.fields, integration.config)
     secret_names = _secret_names(kind)
     hidden = [name for name in secret_names if name in integration.secrets or _is_needed(kind.fields, config, name)]
@@ -176,7 +184,8 @@ def write_integration(kind: IntegrationType, integration: Integration) -> JSON:
         "created_at": iso(integration.created_at),
         "updated_at": iso(integration.updated_at),
     }
-    return {**common, **put_back(config, {**references, **choices})}
+    own = {"variables": [write_variable(each) for each in variables]} if variables else {}
+    return {**common, **own, **put_back(config, {**references, **choices})}
 
 
 def _is_needed(kind: type[Fields], config: JSON, name: str) -> bool:

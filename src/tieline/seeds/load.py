@@ -11,7 +11,7 @@ from tieline.core.secret import Secret
 from tieline.integrations.base import Registry
 from tieline.seeds.problems import Problems
 from tieline.seeds.seed import Seed, SeededOrganization, SeededProject, SeededUser
-from tieline.store import accounts, environments, integrations, projects, seeds
+from tieline.store import accounts, environments, integrations, projects, seeds, variables
 from tieline.store.database import Connection
 from tieline.store.seal import SecretBox
 
@@ -170,6 +170,9 @@ async def _create_project(
         is_git_source = ground.registry[each.type].is_git_source
         await integrations.create(conn, ground.box, each, is_git_source=is_git_source)
         await seeds.restore_updated_at(conn, each.id, each.updated_at)
+    for variable in seeded.variables:
+        await variables.create(conn, ground.box, variable)
+        await seeds.restore_variable_times(conn, variable)
     await environments.create_many(conn, seeded.environments)
     await seeds.restore_activities(conn, [each.activity for each in seeded.activities])
     await seeds.restore_logs(conn, {each.activity.id: each.log for each in seeded.activities})

@@ -9,7 +9,18 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tieline.core.documents import ActivityResult, EnvironmentStatus, EnvironmentType, Queue, Role
-from tieline.core.values import Attributes, Email, Moment, Name, NetworkAddress, Text, Timezone, Title, Username
+from tieline.core.values import (
+    Attributes,
+    Email,
+    Moment,
+    Name,
+    NetworkAddress,
+    Text,
+    Timezone,
+    Title,
+    Username,
+    VariableName,
+)
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 OrganizationId = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,64}$")]
@@ -124,6 +135,19 @@ class IntegrationPart(BaseModel):
 
     id: Id | None = None
     type: str
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+    variables: list[Any] = []
+
+
+class VariablePart(Part):
+    name: VariableName
+    value: Any = None
+    """Text; where it is, for a sensitive one."""
+
+    attributes: Attributes = {}
+    is_json: bool = False
+    is_sensitive: bool = False
     created_at: Moment | None = None
     updated_at: Moment | None = None
 

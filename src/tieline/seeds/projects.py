@@ -39,7 +39,7 @@ def _lists_of(value: Any) -> ProjectPart:
 
 
 def _project(reading: Reading, place: str, id: str, part: ProjectPart, index: int) -> SeededProject:
-    integrations = read_integrations(reading, f"{place}.integrations", id, part.integrations)
+    integrations, variables = read_integrations(reading, f"{place}.integrations", id, part.integrations)
     parts = parse_environments(reading, f"{place}.environments", part.environments)
     is_said = "default_branch" in part.model_fields_set
     default_branch = part.default_branch if is_said else guess_default_branch([each for _, each in parts])
@@ -66,6 +66,7 @@ def _project(reading: Reading, place: str, id: str, part: ProjectPart, index: in
         project=project,
         grants=_grants(reading, f"{place}.access", part.access),
         integrations=integrations,
+        variables=variables,
         environments=build_environments(reading, around, parts),
         activities=read_activities(reading, f"{place}.activities", id, part.activities),
         place=place,

@@ -16,6 +16,7 @@ from tieline.core.documents import (
     Organization,
     Project,
     Role,
+    Variable,
 )
 from tieline.core.secret import Secret
 from tieline.integrations.base import Registry
@@ -75,6 +76,7 @@ class SeededProject:
     project: Project
     grants: tuple[SeededGrant, ...]
     integrations: tuple[Integration, ...]
+    variables: tuple[Variable, ...]
     environments: tuple[Environment, ...]
     activities: tuple[SeededActivity, ...]
     place: str

@@ -9,7 +9,7 @@ from psycopg import errors, sql
 from psycopg.types.json import Jsonb
 
 from tieline.core.clock import iso
-from tieline.core.documents import Activity, APIToken, LogLine, Organization, Role
+from tieline.core.documents import Activity, APIToken, LogLine, Organization, Role, Variable
 from tieline.core.errors import Invalid
 from tieline.core.secret import Secret
 from tieline.store import activities, notify
@@ -92,6 +92,14 @@ async def restore_grants(conn: Connection, project_id: str, grants: Iterable[tup
 async def restore_updated_at(conn: Connection, integration_id: str, moment: datetime | None) -> None:
     """Say when an integration was last changed."""
     await conn.execute("update integration set updated_at = %s where id = %s", [moment, integration_id])
+
+
+async def restore_variable_times(conn: Connection, variable: Variable) -> None:
+    """Say when a variable was last changed."""
+    await conn.execute(
+        "update integration_variable set updated_at = %s where integration_id = %s and name = %s",
+        [variable.updated_at, variable.integration_id, variable.name],
+    )
 
 
 async def restore_activities(conn: Connection, restored: Iterable[Activity]) -> None:
