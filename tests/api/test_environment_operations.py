@@ -53,9 +53,11 @@ async def test_what_is_linked_works_and_what_is_not_is_refused(
 ) -> None:
     name = "main" if fields.get("is_main") else "topic"
     path = f"/projects/{project}/environments/{name}"
+    await put(instance, project, name, **fields)
+    links = (await client.get(path))["_links"]
     for operation in (*POSTED, "edit", "delete"):
         await put(instance, project, name, **fields)
-        is_linked = f"#{operation}" in (await client.get(path))["_links"]
+        is_linked = f"#{operation}" in links
         answer = await call(client, path, operation)
         assert answer.status == (200 if is_linked else 400), (operation, answer.body)
         if not is_linked:
@@ -63,8 +65,6 @@ async def test_what_is_linked_works_and_what_is_not_is_refused(
         elif operation != "edit":
             # Clients fail when a long operation answers with any other number of activities.
             assert [each["type"] for each in answer.json["_embedded"]["activities"]] == [f"environment.{operation}"]
-        for activity in await client.get(f"{path}/activities?state=pending"):
-            await client("POST", f"/projects/{project}/activities/{activity['id']}/cancel")
         await end_all(instance, project)
 
 
