@@ -219,10 +219,7 @@ TYPES: Final[dict[str, dict[str, Row]]] = {
 # Switches that are off while another one is.
 NEEDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "bitbucket": {"fetch_branches": ("prune_branches",)},
-    "bitbucket_server": {
-        "fetch_branches": ("prune_branches",),
-        "build_pull_requests": ("pull_requests_clone_parent_data",),
-    },
+    "bitbucket_server": {"fetch_branches": ("prune_branches",)},
     "github": {
         "fetch_branches": ("prune_branches",),
         "build_pull_requests": (

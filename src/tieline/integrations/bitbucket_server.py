@@ -7,7 +7,7 @@ from pydantic import AfterValidator
 
 from tieline.core.documents import JSON
 from tieline.integrations.base import IntegrationType
-from tieline.integrations.fields import CALLED_URL, SENT_BY_CLI, WRITE_ONLY, Needs
+from tieline.integrations.fields import CALLED_URL, SENT_BY_CLI, WRITE_ONLY
 from tieline.integrations.git_hosts import GitFields, is_part, shorten
 from tieline.integrations.values import HTTPURL, Filled
 
@@ -44,8 +44,8 @@ class BitbucketServerFields(GitFields):
     build_pull_requests: Annotated[bool, SENT_BY_CLI] = True
     """Whether each open pull request becomes an environment."""
 
-    pull_requests_clone_parent_data: Annotated[bool, Needs("build_pull_requests"), SENT_BY_CLI] = True
-    """Whether a pull request's environment starts with a copy of its parent's data (requires `build_pull_requests`)."""
+    pull_requests_clone_parent_data: Annotated[bool, SENT_BY_CLI] = True
+    """Whether the environment of a pull request starts with a copy of its parent's data."""
 
     @classmethod
     def normalise(cls, body: JSON) -> JSON:
