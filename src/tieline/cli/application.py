@@ -11,6 +11,7 @@ from tieline.cli.commands import (
     activities,
     environments,
     integrations,
+    organizations,
     processes,
     projects,
     seeds,
@@ -50,6 +51,7 @@ app.add_typer(environments.app, name="environment")
 app.add_typer(activities.app, name="activity")
 app.add_typer(tokens.app, name="token")
 app.add_typer(users.app, name="user")
+app.add_typer(organizations.app, name="organization")
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the signature is that of an option's callback

@@ -44,6 +44,7 @@ _LISTS: Final = {
     "Environment": "tieline environment list",
     "Activity": "tieline activity list",
     "User": "tieline user list",
+    "Organization": "tieline organization list",
     "API": "tieline token list",
 }
 _OF_CODE: Final = {401: Status.UNAUTHENTICATED, 403: Status.FORBIDDEN, 404: Status.NOT_FOUND, 503: Status.UNREACHABLE}

@@ -27,6 +27,7 @@ Title = typer.Option("--title", help="What people call it.")
 Description = typer.Option("--description", help="What it is.")
 DefaultBranch = typer.Option("--default-branch", metavar="BRANCH", help="The branch of the production environment.")
 Timezone = typer.Option("--timezone", metavar="NAME", help="A time zone of the IANA database, e.g. Europe/Paris.")
+Organization = typer.Option("--organization", metavar="NAME", help="Who owns it; you belong to that.")
 Region = typer.Option("--region", help="Where it runs.")
 Attributes = typer.Option("--attribute", metavar="NAME=VALUE", help="May be given again and again.")
 
@@ -44,13 +45,14 @@ def _row(project: dict[str, Any]) -> show.Row:
 
 
 @app.command("create")
-def create_project(
+def create_project(  # noqa: PLR0913 - as many as there are options
     *,
     title: Annotated[str, Title],
     description: Annotated[str | None, Description] = None,
     default_branch: Annotated[str | None, DefaultBranch] = None,
     timezone: Annotated[str | None, Timezone] = None,
     region: Annotated[str | None, Region] = None,
+    organization: Annotated[str | None, Organization] = None,
     attributes: Annotated[list[str] | None, Attributes] = None,
     server: Server = SERVER,
     as_json: AsJSON = False,
@@ -58,6 +60,7 @@ def create_project(
     """Create a project; you become its admin."""
     body = _body(
         attributes,
+        organization=organization,
         title=title,
         description=description,
         default_branch=default_branch,
