@@ -1,4 +1,7 @@
-"""One embedded PostgreSQL for a whole run, and a fresh database of it for each test that asks."""
+"""One embedded PostgreSQL for a whole run, and a fresh database of it for each test that asks.
+
+The programs that clients talk to run once as well: fixtures of a folder would be others in each folder.
+"""
 
 import shutil
 import tempfile
@@ -11,10 +14,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from tests.cli.running import bitbucket, folder, server
 from tieline.core.ids import new_id
 from tieline.store.database import Database
 from tieline.store.embedded import EmbeddedServer
 from tieline.store.migrate import migrate
+
+__all__ = ["bitbucket", "folder", "server"]
 
 TEMPLATE = "tieline_template"
 END_OTHERS = """

@@ -3,13 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import bitbucket, folder, server
 from tests.cli.programs import ADMIN_TOKEN, Bitbucket, Server, wait_until
 from tests.clients.api import Api
 from tests.clients.installed import HAS_UPSUN, WHY_NO_UPSUN
 from tests.clients.upsun import Upsun
-
-__all__ = ["bitbucket", "folder", "server"]
 
 
 @pytest.fixture(scope="session")

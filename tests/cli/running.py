@@ -1,0 +1,51 @@
+"""A Bitbucket and a Tieline, as programs that run, for the tests of every client to share."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.programs import ADMIN_TOKEN, Bitbucket, Server, free_port, running, wait_until_answered
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's own account can reach."""
+    made = Path(tempfile.mkdtemp(prefix="tieline-cli-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="session")
+def bitbucket(folder: Path) -> Iterator[Bitbucket]:
+    port, log = free_port(), folder / "bitbucket.log"
+    with running(log, "simulate", "bitbucket", "--listen", f"127.0.0.1:{port}"):
+        yield Bitbucket(f"http://127.0.0.1:{port}", log)
+
+
+@pytest.fixture(scope="session")
+def server(folder: Path, bitbucket: Bitbucket) -> Iterator[Server]:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    settings = {
+        **bitbucket.settings,
+        "TIELINE_LISTEN": f"127.0.0.1:{port}",
+        "TIELINE_DATA": str(folder / "data"),
+        "TIELINE_ADMIN_TOKEN": ADMIN_TOKEN,
+        "TIELINE_DEPLOYER": f"command:{_deployer(folder)}",
+    }
+    with running(folder / "server.log", "serve", **settings):
+        bitbucket.wait_until_described()
+        wait_until_answered(f"{url}/readyz")
+        yield Server(url, folder, settings)
+
+
+def _deployer(folder: Path) -> Path:
+    path = folder / "deployer" / "deploy"
+    path.parent.mkdir()
+    shutil.copy(Path(__file__).with_name("deployer.sh"), path)
+    path.chmod(0o755)
+    return path
