@@ -7,7 +7,7 @@ import pytest
 from tests.api.conftest import PUBLIC_URL, Client, Instance, NewUser, in_shared_loop
 from tests.api.test_environments import environment
 from tests.api.test_integrations import create
-from tieline.api.elsewhere import ELSEWHERE
+from tieline.api.elsewhere import ELSEWHERE, Origin, explain
 from tieline.core.clock import now
 from tieline.core.documents import Deployment, EnvironmentStatus
 from tieline.store import environments
@@ -108,6 +108,13 @@ async def test_code_is_branched_and_merged_where_it_comes_from(
         assert "follows the Forge repository acme/site" in answer.json["detail"][""]
         assert sentence in answer.json["detail"][""]
     assert (await client("POST", f"{path}/nothing/merge", {})).status == 404
+
+
+def test_nobody_is_sent_to_a_host_that_is_not_followed_yet() -> None:
+    origin = Origin("GitHub repository acme/site", "Neither branches nor pull requests are followed yet.")
+    sentence = explain(ELSEWHERE["branch"], origin)
+    assert sentence == f"This project is tied to the {origin.place}. {origin.not_yet}"
+    assert explain(ELSEWHERE["backup"], origin) == ELSEWHERE["backup"].alone
 
 
 async def test_nobody_approves_another_commit_than_the_one_that_was_looked_at(

@@ -62,21 +62,31 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
 }
 
 
-async def _place(conn: Connection, rooms: Rooms, project_id: str) -> str | None:
-    """Where the project's code comes from, in words; None when it comes from nowhere."""
+@dataclass(frozen=True)
+class Origin:
+    """Where a project's code comes from, in words; `not_yet` says so when nothing is read from there yet."""
+
+    place: str
+    not_yet: str = ""
+
+
+async def _find_origin(conn: Connection, rooms: Rooms, project_id: str) -> Origin | None:
     id = await integrations.git_source_id(conn, project_id)  # noqa: A001
     if id is None:
         return None
     source = await integrations.get(conn, rooms.services.box, project_id, id)
-    title = rooms.services.registry[source.type].title
-    return " ".join([title, "repository", str(source.config.get("repository") or source.config.get("project") or "")])
+    kind, config = rooms.services.registry[source.type], source.config
+    name = config.get("repository") or config.get("project") or source.id
+    return Origin(f"{kind.title} repository {name}", kind.not_yet)
 
 
-def explain(elsewhere: Elsewhere, place: str | None) -> str:
-    """The reason, for a project that follows `place`."""
-    if place is None or elsewhere.followed == elsewhere.alone:
+def explain(elsewhere: Elsewhere, origin: Origin | None) -> str:
+    """The reason, for a project whose code comes from there."""
+    if origin is None or elsewhere.followed == elsewhere.alone:
         return elsewhere.alone
-    return f"This project follows the {place.strip()}. {elsewhere.followed}"
+    if origin.not_yet:
+        return f"This project is tied to the {origin.place}. {origin.not_yet}"
+    return f"This project follows the {origin.place}. {elsewhere.followed}"
 
 
 def _add(operation: str, elsewhere: Elsewhere) -> None:
@@ -90,8 +100,8 @@ def _add(operation: str, elsewhere: Elsewhere) -> None:
         """Always 400, which says why, and where to do it instead."""
         async with rooms.services.db.connection() as conn:
             await load_environment(conn, access.project_id, environment_id)
-            place = await _place(conn, rooms, access.project_id)
-        raise Invalid({"": explain(elsewhere, place)}, _MESSAGE)
+            origin = await _find_origin(conn, rooms, access.project_id)
+        raise Invalid({"": explain(elsewhere, origin)}, _MESSAGE)
 
 
 for _operation, _elsewhere in ELSEWHERE.items():
