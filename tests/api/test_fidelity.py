@@ -1,18 +1,21 @@
 """What the server says of its own faithfulness is complete, and true of what it serves."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.api import complete
 from tests.api.conftest import Client
-from tieline.api.application import bare_app
-from tieline.api.fidelity import MEANINGS, assess, unknown_exceptions
-from tieline.api.openapi import describe
+from tieline.api.fidelity import MEANINGS, unknown_exceptions
 from tieline.integrations import ALL
 
 Table = dict[str, Any]
-DOCUMENT = describe(bare_app(), ALL)
-TABLE: Table = assess(DOCUMENT, ALL)
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    return complete.fidelity()
 
 
 async def test_anybody_may_read_it(client: Client) -> None:
@@ -23,44 +26,43 @@ async def test_anybody_may_read_it(client: Client) -> None:
     assert again.status == 304
 
 
-def test_everything_there_is_has_one_of_the_four_words() -> None:
-    rows = [each for subject in ("types", "fields", "endpoints", "behaviours") for each in TABLE[subject]]
-    rows += [field for kind in TABLE["types"] for field in kind["fields"]]
+def test_everything_there_is_has_one_of_the_four_words(table: Table) -> None:
+    rows = [each for subject in ("types", "fields", "endpoints", "behaviours") for each in table[subject]]
+    rows += [field for kind in table["types"] for field in kind["fields"]]
     assert {each["basis"] for each in rows} <= MEANINGS.keys()
-    assert sum(sum(counts.values()) for counts in TABLE["summary"].values()) == len(rows)
+    assert sum(sum(counts.values()) for counts in table["summary"].values()) == len(rows)
 
 
-def test_whatever_is_not_documented_is_explained() -> None:
+def test_whatever_is_not_documented_is_explained(table: Table) -> None:
     """What Tieline adds is, in the document of the API."""
-    rows = [field for kind in TABLE["types"] for field in kind["fields"]] + TABLE["endpoints"] + TABLE["behaviours"]
+    rows = [field for kind in table["types"] for field in kind["fields"]] + table["endpoints"] + table["behaviours"]
     assert [each for each in rows if each["basis"] != "documented" and not each["note"].endswith(".")] == []
-    assert [each for each in TABLE["fields"] if each["basis"] != "documented" and not each["note"]] == []
+    assert [each for each in table["fields"] if each["basis"] != "documented" and not each["note"]] == []
 
 
-def test_every_type_says_whether_it_acts() -> None:
-    assert {each["type"] for each in TABLE["not_yet"]} == {kind.key for kind in ALL if not kind.acts}
-    assert all(each["note"].endswith("yet.") for each in TABLE["not_yet"])
-    assert all(bool(each["note"]) is not each["acts"] for each in TABLE["types"])
+def test_every_type_says_whether_it_acts(table: Table) -> None:
+    assert {each["type"] for each in table["not_yet"]} == {kind.key for kind in ALL if not kind.acts}
+    assert all(each["note"].endswith("yet.") for each in table["not_yet"])
+    assert all(bool(each["note"]) is not each["acts"] for each in table["types"])
 
 
-def test_every_operation_of_the_document_is_in_it() -> None:
-    described = {(method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods}
-    assert {(each["method"], each["path"]) for each in TABLE["endpoints"]} == described
+def test_every_operation_of_the_document_is_in_it(table: Table) -> None:
+    described = {(method.upper(), path) for path, methods in complete.openapi()["paths"].items() for method in methods}
+    assert {(each["method"], each["path"]) for each in table["endpoints"]} == described
 
 
 def test_it_names_no_field_that_is_not_there() -> None:
-    assert unknown_exceptions(DOCUMENT["components"]["schemas"]) == []
+    assert unknown_exceptions(complete.openapi()["components"]["schemas"]) == []
 
 
-def test_what_tieline_adds_is_said_to_be_added() -> None:
-    added = {f"{each['document']}.{each['field']}" for each in TABLE["fields"] if each["basis"] == "added"}
+def test_what_tieline_adds_is_said_to_be_added(table: Table) -> None:
+    added = {f"{each['document']}.{each['field']}" for each in table["fields"] if each["basis"] == "added"}
     assert {"EnvironmentDocument.awaiting_approval", "User.is_operator", "Error.reference"} <= added
-    ours = {each["path"] for each in TABLE["endpoints"] if each["basis"] == "added"}
+    ours = {each["path"] for each in table["endpoints"] if each["basis"] == "added"}
     assert "/projects/{project_id}/integrations/{integration_id}/sync" in ours
 
 
-def test_the_page_about_it_is_of_today() -> None:
+def test_the_page_about_it_is_of_today(table: Table) -> None:
     page = (Path(__file__).parents[2] / "docs" / "wire.md").read_text()
-    missing = [each["name"] for each in TABLE["behaviours"] if f"| {each['name']} |" not in page]
+    missing = [each["name"] for each in table["behaviours"] if f"| {each['name']} |" not in page]
     assert missing == []
-    assert json.dumps(TABLE)

@@ -7,9 +7,8 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
+from tests.api import complete as complete_documents
 from tests.api.conftest import Client, in_shared_loop
-from tieline.api.application import bare_app
-from tieline.api.openapi import describe
 from tieline.integrations import ALL
 
 Document = dict[str, Any]
@@ -24,7 +23,7 @@ async def document(client: Client) -> Document:
 @pytest.fixture(scope="module")
 def complete() -> Document:
     """The document of a server with all types."""
-    return describe(bare_app(), ALL)
+    return complete_documents.openapi()
 
 
 def operations(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
