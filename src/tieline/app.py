@@ -5,13 +5,13 @@ import contextlib
 import gc
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from starlette.types import ASGIApp
@@ -25,7 +25,7 @@ from tieline.activities.statuses import BuildStatuses
 from tieline.activities.stream import LogStream
 from tieline.activities.trees import prepare_trees, remove_abandoned
 from tieline.api.documents import Writer
-from tieline.api.services import Services
+from tieline.api.services import Development, Services
 from tieline.core.clock import now
 from tieline.core.errors import Unavailable
 from tieline.core.ports import Deployer, Toolbox
@@ -42,16 +42,10 @@ from tieline.integrations.base import Registry
 from tieline.net.client import GuardedClient
 from tieline.net.egress import Policy
 from tieline.net.resolve import resolve_pinned
-from tieline.seeds.export import Exporter
-from tieline.seeds.load import Ground, load
-from tieline.seeds.playground import Playground
-from tieline.seeds.read import read_seed
-from tieline.seeds.references import look_up_in
-from tieline.seeds.seed import Seed
 from tieline.server_log import configure_server_log
 from tieline.settings import Settings, load_settings, load_type_settings
-from tieline.store import deliveries, due
-from tieline.store.database import TROUBLE, Database
+from tieline.store import accounts, deliveries, due
+from tieline.store.database import TROUBLE, Connection, Database
 from tieline.store.embedded import EmbeddedServer
 from tieline.store.listener import Listener
 from tieline.store.migrate import load_upgrade
@@ -61,6 +55,10 @@ from tieline.store.seal import SecretBox
 from tieline.store.secrets import adopt_key
 from tieline.sync.handlers import SourceWork
 from tieline.sync.reconcile import Surroundings
+
+if TYPE_CHECKING:
+    from tieline.seeds.load import Ground
+    from tieline.seeds.seed import Seed
 
 log = structlog.get_logger()
 
@@ -166,8 +164,8 @@ class House:
     logs: LogStream
     trees: Path
 
-    def services(self, seed: Seed) -> Services:
-        """What the API works with. A server in development goes back to `seed`."""
+    def services(self, seed: "Seed | None" = None) -> Services:
+        """What the API works with. A server in development goes back to `seed`, or to nothing."""
         return Services(
             db=self.db,
             box=self.box,
@@ -175,38 +173,48 @@ class House:
             listener=self.listener,
             read_log=self.logs.read,
             repository=self.repositories.read,
-            export=Exporter(self.db, self.box, self.registry).export,
+            export=self._export,
             public_url=self.settings.base_url,
             reconcile_seconds=self.settings.reconcile_seconds,
             token_keys=self.settings.keys(),
             check_url=self.policy.check_url,
             checks={"git": git_version},
-            development=Playground(self.db, self._ground(), seed) if self.settings.development else None,
+            development=self._playground(seed) if self.settings.development else None,
         )
 
-    def read_seed(self, path: Path | None) -> Seed:
-        """What a file says; nothing without one. Raises `Invalid` naming each place that is wrong."""
-        if path is None:
-            return Seed()
+    async def _export(self, project_ids: Sequence[str] = (), /) -> bytes:
+        # What seeds need takes a tenth of a second to load, and most servers never have to do with one.
+        from tieline.seeds.export import Exporter  # noqa: PLC0415
+
+        return await Exporter(self.db, self.box, self.registry).export(project_ids)
+
+    def _playground(self, seed: "Seed | None") -> Development:
+        from tieline.seeds.playground import Playground  # noqa: PLC0415
+        from tieline.seeds.seed import Seed  # noqa: PLC0415
+
+        return Playground(self.db, self._ground(), seed or Seed())
+
+    def _ground(self) -> "Ground":
+        from tieline.seeds.load import Ground  # noqa: PLC0415
+
+        return Ground(self.registry, self.box, self.settings.first_token()[0])
+
+    def read_seed(self, path: Path) -> "Seed":
+        """What a file says. Raises `Invalid` naming each place that is wrong."""
+        from tieline.seeds.read import read_seed  # noqa: PLC0415
+        from tieline.seeds.references import look_up_in  # noqa: PLC0415
+
         look_up = look_up_in(path.absolute().parent)
         return read_seed(path.read_bytes(), self.registry, look_up, now(), self.settings.reconcile_seconds)
 
-    async def prepare(self, seed: Seed, *, alone: bool) -> bool:
-        """The first administrator, the seed, and secrets under the current key; whether the token was made just now.
+    async def load(self, conn: Connection, seed: "Seed | None") -> None:
+        """The first administrator, and what the seed says and is not there yet."""
+        if seed is None:
+            await accounts.ensure_operator(conn, self.settings.first_token()[0])
+            return
+        from tieline.seeds.load import load  # noqa: PLC0415
 
-        `alone` says that what seems to be under way was cut off.
-        """
-        if resealed := await adopt_key(self.db, self.box):
-            log.info("secrets.resealed", count=resealed)
-        ground, is_new = self._ground(), self.settings.first_token()[1]
-        async with self.db.transaction() as conn:
-            await load(conn, ground, seed)
-            if alone:
-                await deliveries.release(conn)
-        return is_new
-
-    def _ground(self) -> Ground:
-        return Ground(self.registry, self.box, self.settings.first_token()[0])
+        await load(conn, self._ground(), seed)
 
     def engine(self, dsn: str) -> Engine:
         """The worker with everything it can be woken for."""
@@ -305,8 +313,8 @@ async def _serve(
 ) -> None:
     stop = _stop_signal()
     async with open_house(settings, postgres.dsn) as house, _background(house, postgres):
-        seeded = house.read_seed(seed)
-        is_new = await house.prepare(seeded, alone=postgres.is_fresh)
+        seeded = house.read_seed(seed) if seed is not None else None
+        is_new = await _prepare(house, seeded, alone=postgres.is_fresh)
         engine = house.engine(postgres.dsn)
         server = HTTPServer(create_app(house.services(seeded)))
         serving = asyncio.create_task(server.serve([listening]), name="http")
@@ -333,7 +341,7 @@ def _spare_collector() -> None:
 async def _work(settings: Settings, postgres: _Postgres) -> None:
     stop = _stop_signal()
     async with open_house(settings, postgres.dsn) as house, _background(house, postgres):
-        await house.prepare(Seed(), alone=postgres.is_fresh)
+        await _prepare(house, None, alone=postgres.is_fresh)
         engine = house.engine(postgres.dsn)
         try:
             await engine.start(alone=postgres.is_fresh)
@@ -342,6 +350,21 @@ async def _work(settings: Settings, postgres: _Postgres) -> None:
             await stop.wait()
         finally:
             await engine.stop()
+
+
+async def _prepare(house: House, seed: "Seed | None", *, alone: bool) -> bool:
+    """The first administrator, the seed, and secrets under the current key; whether the token was made just now.
+
+    `alone` says that what seems to be under way was cut off.
+    """
+    if resealed := await adopt_key(house.db, house.box):
+        log.info("secrets.resealed", count=resealed)
+    _, is_new = house.settings.first_token()
+    async with house.db.transaction() as conn:
+        await house.load(conn, seed)
+        if alone:
+            await deliveries.release(conn)
+    return is_new
 
 
 @asynccontextmanager
