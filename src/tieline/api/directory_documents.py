@@ -114,6 +114,9 @@ def render_organization_project(project: Project, public_url: str) -> JSON:
         "trial_plan": False,
         "project_ui": f"{public_url}/api/projects/{project.id}",
         "dedicated_tag": None,
+        "activities": None,
+        "fastly_service_ids": None,
+        "project_options": None,
         "_links": {"self": {"href": path}, "api": {"href": f"/api/projects/{project.id}"}},
     }
 

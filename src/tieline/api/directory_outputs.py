@@ -157,6 +157,15 @@ class OrganizationProject(ProjectReference, Linked):
     dedicated_tag: str | None
     """Always null."""
 
+    activities: list[dict[str, Any]] | None
+    """Always null."""
+
+    fastly_service_ids: list[str] | None
+    """Always null."""
+
+    project_options: dict[str, Any] | None
+    """Always null."""
+
 
 class OrganizationProjectList(Linked):
     count: int
