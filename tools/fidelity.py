@@ -71,6 +71,10 @@ def _endpoints() -> str:
     return table(HEADINGS, rows)
 
 
+def _missing() -> str:
+    return table(("What", ""), ((each["name"], each["note"]) for each in _assessment()["missing"]))
+
+
 def _behaviours() -> str:
     by_subject = groupby(_assessment()["behaviours"], key=lambda each: each["subject"])
     return "".join(
@@ -83,6 +87,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "fidelity-meanings": _meanings,
     "fidelity-summary": _summary,
     "fidelity-types": _types,
+    "fidelity-missing": _missing,
     "fidelity-fields-of-types": _fields_of_types,
     "fidelity-fields": _fields,
     "fidelity-endpoints": _endpoints,

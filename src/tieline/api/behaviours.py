@@ -244,3 +244,19 @@ BEHAVIOURS: Final = (
     *_ENVIRONMENTS,
     *_LISTINGS,
 )
+
+# Of the vendor's public document, and what is known of the rest.
+MISSING: Final = (
+    ("variables of projects and environments", "Those of integrations are here."),
+    ("domains, certificates and routes", "They are the deployer's."),
+    ("backups and restoring", "Tieline takes none."),
+    ("resources, autoscaling, tasks and operations at run time", "They are the deployer's."),
+    ("metrics, profiles and traffic", "Nothing is measured."),
+    ("teams and invitations", "Access is given to users, by project and by organization."),
+    ("subscriptions, orders, invoices and vouchers", "Nothing is sold."),
+    ("SSH keys, second factors and login in a browser", "People come with API tokens."),
+    ("profiles, phone numbers and support tickets", "Users are what their administrator says of them."),
+    ("removing projects and organizations", "There is no way to do it through the API."),
+    ("writing Git data, and tags", "Code comes from the Git host."),
+    ("events by `subscribe`", "Clients ask again instead."),
+)

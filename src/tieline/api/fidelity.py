@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Final, Literal
 
-from tieline.api.behaviours import BEHAVIOURS
+from tieline.api.behaviours import BEHAVIOURS, MISSING
 from tieline.api.outputs import Output
 from tieline.core.documents import JSON
 from tieline.integrations.base import IntegrationType
@@ -75,6 +75,14 @@ class NotYet(Output):
     """What does not happen yet."""
 
 
+class Missing(Output):
+    name: str
+    """What it is."""
+
+    note: str
+    """Why, or what there is instead."""
+
+
 class FieldFidelity(Output):
     document: str
     """The schema, as the OpenAPI document names it."""
@@ -130,6 +138,9 @@ class FidelityDocument(Output):
     not_yet: list[NotYet]
     """The types that do not act yet."""
 
+    missing: list[Missing]
+    """What the vendor has and Tieline has not."""
+
     types: list[TypeFidelity]
     """Every type of integration."""
 
@@ -182,7 +193,7 @@ _FIELDS: Final[Mapping[str, Basis]] = {
     "Me.teams": _OLD,
 }
 # What carries something else, and what describes fidelity itself, is nothing to compare.
-_CARRIERS: Final = ("Embedded", "Accepted", "Removed", "Link", "AccessLink", "NotYet")
+_CARRIERS: Final = ("Embedded", "Accepted", "Removed", "Link", "AccessLink", "NotYet", "Missing")
 
 
 def assess(document: JSON, types: Iterable[IntegrationType]) -> JSON:
@@ -202,6 +213,7 @@ def assess(document: JSON, types: Iterable[IntegrationType]) -> JSON:
             "behaviours": _count(behaviours),
         },
         "not_yet": [{"type": each["type"], "note": each["note"]} for each in kinds if not each["acts"]],
+        "missing": [{"name": name, "note": note} for name, note in MISSING],
         "types": kinds,
         "fields": fields,
         "endpoints": endpoints,

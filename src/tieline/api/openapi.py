@@ -218,6 +218,7 @@ def _errors(statuses: Iterable[int]) -> JSON:
 def _complete(path: str, method: str, operation: JSON) -> None:
     """What is true of an operation because of how everything works here, whatever it is about."""
     operation["responses"] = _more_answers(path, method, operation) | operation["responses"]
+    operation["responses"] = dict(sorted(operation["responses"].items()))
     operation["security"] = [] if path in _OPEN else [{"bearer": []}]
     # Invalid input answers 400 here, never the 422 that the framework describes.
     operation["responses"].pop("422", None)
