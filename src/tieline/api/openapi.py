@@ -1,5 +1,6 @@
 """The OpenAPI document: FastAPI's, with what its generator cannot see, and the integration types as declared."""
 
+import copy
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any, Final
@@ -89,7 +90,8 @@ _EXAMPLES: Final[tuple[Problem, ...]] = (
 
 def describe(app: FastAPI, types: Iterable[IntegrationType]) -> JSON:
     """The whole document, in OpenAPI 3.1."""
-    document: JSON = app.openapi()
+    # The framework keeps its document, which becomes another one here.
+    document: JSON = copy.deepcopy(app.openapi())
     document["info"] |= {
         "description": _DESCRIPTION,
         "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
