@@ -159,7 +159,10 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
     # A socket that says it is TCP: asyncio turns off Nagle's algorithm for no other.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+        # On a busy machine a client comes back later than uvicorn waits for it.
+        config = uvicorn.Config(
+            app, log_config=None, lifespan="off", timeout_graceful_shutdown=1, timeout_keep_alive=60
+        )
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve(sockets=[listening]))
         await eventually(lambda: _is_started(server))
