@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fastapi.routing import iter_route_contexts
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
 from tests.api import complete as complete_documents
 from tests.api.conftest import Client, in_shared_loop
+from tieline.api.application import bare_app
 from tieline.integrations import ALL
 
 Document = dict[str, Any]
@@ -76,6 +78,18 @@ async def test_the_hot_paths_are_documented_like_all_others(document: Document) 
     body = listed["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body == {"$ref": "#/components/schemas/IntegrationCreate"}
     assert not [path for path in paths if path.startswith("/api")]
+
+
+def test_nothing_is_served_that_is_not_described(complete: Document) -> None:
+    described = {(method.upper(), path) for path, methods in complete["paths"].items() for method in methods}
+    served = {
+        (method, route.path_format)
+        for route in iter_route_contexts(bare_app().routes)
+        for method in route.methods or ()
+        if not (route.path_format or "").startswith("/api/")
+    }
+    # The files of the page are part of it.
+    assert served - described == {("GET", "/docs/{name}")}
 
 
 def test_it_is_a_valid_document_of_openapi_3_1(complete: Document) -> None:

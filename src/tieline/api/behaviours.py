@@ -126,6 +126,29 @@ _CHANGES: Final = _about(
     ),
     ("removing an integration", "inferred", "It sets off no activities, and environments stay."),
 )
+_VALIDATION: Final = _about(
+    "Validating",
+    (
+        "validate",
+        "observed",
+        "200 when all is well; 400 names what is wrong by field. Types that do not act answer 200, and ask nobody.",
+    ),
+)
+_VARIABLES: Final = _about(
+    "Variables of integrations",
+    ("sensitive values", "inferred", "They are never read back, and a variable that is sensitive stays so."),
+)
+_DEVELOPMENT: Final = _about(
+    "Development",
+    (
+        "reset and snapshot",
+        "added",
+        (
+            "With `TIELINE_DEVELOPMENT=1` an operator brings the server back to its seed by `POST /_tieline/reset`, or "
+            "to what it was at the last `POST /_tieline/snapshot`."
+        ),
+    ),
+)
 _ERRORS: Final = _about(
     "Errors",
     (
@@ -168,6 +191,7 @@ _ACTIVITIES: Final = _about(
         "observed",
         "With `start_at` and without `max_delay` the answer is held until the log is sealed.",
     ),
+    ("old readers", "observed", "A log is sent without chunks to clients of HTTP/1.0, and ends with the connection."),
     ("the property `log`", "observed", "It is a sentence that says where the log is streamed."),
     ("cancelling", "observed", "What cannot be cancelled answers 400 with the very words that the command line knows."),
     (
@@ -239,10 +263,13 @@ BEHAVIOURS: Final = (
     *_AUTHENTICATION,
     *_ADDRESSES,
     *_CHANGES,
+    *_VALIDATION,
+    *_VARIABLES,
     *_ERRORS,
     *_ACTIVITIES,
     *_ENVIRONMENTS,
     *_LISTINGS,
+    *_DEVELOPMENT,
 )
 
 # Of the vendor's public document, and what is known of the rest.
