@@ -5,7 +5,7 @@ import contextlib
 import gc
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,6 +29,7 @@ from tieline.api.services import Development, Services
 from tieline.core.clock import now
 from tieline.core.errors import Unavailable
 from tieline.core.ports import Deployer, Toolbox
+from tieline.core.secret import Secret
 from tieline.deploy.command import CommandDeployer, Limits
 from tieline.deploy.document import render_order
 from tieline.deploy.none import NoDeployer
@@ -57,6 +58,7 @@ from tieline.sync.handlers import SourceWork
 from tieline.sync.reconcile import Surroundings
 
 if TYPE_CHECKING:
+    from tieline.seeds.export import Exporter
     from tieline.seeds.load import Ground
     from tieline.seeds.seed import Seed
 
@@ -111,6 +113,21 @@ def migrate(settings: Settings) -> None:
     """Bring the database to this version."""
     with _postgres(settings) as postgres:
         migrate_database(postgres.dsn)
+
+
+def export(settings: Settings, project_ids: Sequence[str]) -> tuple[bytes, Mapping[str, Secret]]:
+    """A seed of these projects, or of all, read from the database; and the secrets that it refers to, by variable.
+
+    Raises `NotFound`, and `Conflict` when it is too much.
+    """
+    with _postgres(settings) as postgres:
+        migrate_database(postgres.dsn)
+        return asyncio.run(_export(settings, postgres.dsn, project_ids))
+
+
+async def _export(settings: Settings, dsn: str, project_ids: Sequence[str]) -> tuple[bytes, Mapping[str, Secret]]:
+    async with open_house(settings, dsn) as house:
+        return await house.exporter().export_with_secrets(project_ids)
 
 
 @dataclass
@@ -183,10 +200,14 @@ class House:
         )
 
     async def _export(self, project_ids: Sequence[str] = (), /) -> bytes:
+        return await self.exporter().export(project_ids)
+
+    def exporter(self) -> "Exporter":
+        """What writes seeds of the database."""
         # What seeds need takes a tenth of a second to load, and most servers never have to do with one.
         from tieline.seeds.export import Exporter  # noqa: PLC0415
 
-        return await Exporter(self.db, self.box, self.registry).export(project_ids)
+        return Exporter(self.db, self.box, self.registry)
 
     def _playground(self, seed: "Seed | None") -> Development:
         from tieline.seeds.playground import Playground  # noqa: PLC0415

@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from tieline.core.documents import Deployment, PullInfo
 from tieline.core.ports import Outcome
 from tieline.core.secret import Secret
 from tieline.integrations import ALL
+from tieline.seeds.export import Exporter
 from tieline.seeds.integrations import HOOK_SECRET
 from tieline.seeds.load import Ground, load
 from tieline.seeds.read import read_seed
@@ -184,6 +185,10 @@ def _fill_in(template: str, names: list[str], ids: Mapping[str, list[str]]) -> l
     ]
 
 
+def without(values: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
 def texts(document: Any) -> Iterator[str]:
     """Every text in a document."""
     inner = document.values() if isinstance(document, dict) else document if isinstance(document, list) else ()
@@ -205,6 +210,9 @@ async def test_the_same_documents_are_there_after_export_wipe_and_seed(postgres:
             secrets = await fill(instance)
             documents = await every_document(instance.client)
             exported = (await instance.client("GET", "/_tieline/export")).body
+            _, known = await Exporter(instance.services.db, BOX, REGISTRY).export_with_secrets()
+        of_tokens = {name for name in secrets if name.startswith("API_TOKEN")}
+        assert {name: each.reveal() for name, each in known.items()} == without(secrets, of_tokens)
         assert set(re.findall(r"env: (\w+)", exported.decode())) == secrets.keys()
         document = read_yaml(exported)
         shown = {

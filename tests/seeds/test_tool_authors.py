@@ -16,7 +16,7 @@ from tieline.testing.server import CallFailed, TielineProject, TielineServer, ru
 
 PAGE = (ROOT / "docs" / "for-tool-authors.md").read_text()
 SEED = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)[0]
-SERVE, EXPORT, RESET, PYTEST, VITEST = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+SERVE, EXPORT, SECRETS, RESET, PYTEST, VITEST = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 
 def run(script: str, folder: Path, **settings: str) -> str:
@@ -81,6 +81,21 @@ def test_the_commands_for_exports_write_seeds(tieline: CommandLine, tmp_path: Pa
     one = read_yaml((tmp_path / "shop.yaml").read_bytes())
     assert [each["id"] for each in one["projects"]] == ["shop"]
     assert {each["username"] for each in one["users"]} == {"admin", "ada"}
+
+
+def test_the_secrets_of_an_export_go_into_a_file_of_their_own(
+    tieline: CommandLine, tieline_server: TielineServer, tmp_path: Path
+) -> None:
+    """What the script of the page starts is a server on other data; here it is enough that it could."""
+    body = {"type": "health.slack", "channel": "#a", "token": "it's s3cret"}
+    made = tieline_server.call("POST", "/projects/shop/integrations", body)
+    name = f"HEALTH_SLACK_{made['_embedded']['entity']['id'].upper()}_TOKEN"
+    export, read, serve = SECRETS.splitlines()
+    settings = {**tieline.settings, "TIELINE_DATA": str(tieline_server.folder / "data")}
+    assert run(f'{export}\n{read}\nprintf %s "${name}"', tmp_path, **settings) == "it's s3cret"
+    assert serve == "tieline serve --seed everything.yaml"
+    assert (tmp_path / "secrets.env").stat().st_mode & 0o777 == 0o600
+    assert "s3cret" not in (tmp_path / "everything.yaml").read_text()
 
 
 def test_an_export_that_cannot_be_written_says_so(tieline: CommandLine, tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from typing import Any, Final
 from tieline.core.clock import iso
 from tieline.core.documents import JSON, Deployment, Environment, PullInfo, is_below
 from tieline.core.ids import environment_id, machine_name, pull_environment_id
+from tieline.core.secret import Secret
 from tieline.seeds.models import DeploymentPart, EnvironmentPart, HTTPAccessPart, PullPart
 from tieline.seeds.problems import Names, enumerated
-from tieline.seeds.references import parse_reference, refer_to
+from tieline.seeds.references import Variables, parse_reference
 from tieline.seeds.seed import Reading, compact
 
 _PASSWORD_BYTES: Final = 32
@@ -174,7 +175,7 @@ def _check_relations(reading: Reading, around: Surroundings, given: _Given, buil
         reading.problems.add(f"{given.place}.parent", f"{parent!r} hangs below this environment itself.")
 
 
-def write_environment(environment: Environment, integrations: Collection[str]) -> JSON:
+def write_environment(environment: Environment, integrations: Collection[str], variables: Variables) -> JSON:
     """An environment as the file has it; passwords refer to variables. It follows one of `integrations`, or none."""
     followed = environment.integration_id
     values = {
@@ -194,7 +195,7 @@ def write_environment(environment: Environment, integrations: Collection[str]) -
         "awaiting_approval": environment.awaiting_approval,
         "clone_parent_on_create": environment.clone_parent_on_create,
         "init_resources": environment.init_resources,
-        "http_access": _write_http_access(environment),
+        "http_access": _write_http_access(environment, variables),
         "enable_smtp": environment.enable_smtp,
         "restrict_robots": environment.restrict_robots,
         "deployment": _write_deployment(environment.deployment),
@@ -207,11 +208,11 @@ def write_environment(environment: Environment, integrations: Collection[str]) -
     return {name: value for name, value in written.items() if value != {}}
 
 
-def _write_http_access(environment: Environment) -> JSON:
+def _write_http_access(environment: Environment, variables: Variables) -> JSON:
     access = environment.http_access
     passwords = {
-        name: refer_to("http_access", environment.project_id, environment.id, name)
-        for name in access.get("basic_auth", {})
+        name: variables.refer(Secret(password), "http_access", environment.project_id, environment.id, name)
+        for name, password in access.get("basic_auth", {}).items()
     }
     return compact(HTTPAccessPart, {**access, "basic_auth": passwords})
 

@@ -1,18 +1,20 @@
 """From a database to a file."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tieline.core.documents import JSON, Account, Integration, Organization, Project
 from tieline.core.errors import Conflict
+from tieline.core.secret import Secret
 from tieline.integrations.base import Registry
 from tieline.seeds.activities import write_activity
 from tieline.seeds.environments import write_environment
 from tieline.seeds.integrations import write_integration
 from tieline.seeds.organizations import write_organization
 from tieline.seeds.projects import write_project
+from tieline.seeds.references import Variables
 from tieline.seeds.text import LIMIT, write_yaml
 from tieline.seeds.users import write_user
 from tieline.store import accounts, environments, integrations, organizations, projects, seeds, variables
@@ -39,14 +41,20 @@ class Exporter:
         Everything is read as it was at one moment. Raises `NotFound`, and `Conflict` when it is more than can be read
         back.
         """
+        written, _ = await self.export_with_secrets(project_ids)
+        return written
+
+    async def export_with_secrets(self, project_ids: Sequence[str] = ()) -> tuple[bytes, Mapping[str, Secret]]:
+        """As `export`, with the values of the variables that the seed refers to."""
+        known_as = Variables()
         async with self.db.snapshot() as conn:
-            document = await self._document(conn, project_ids)
+            document = await self._document(conn, project_ids, known_as)
         written = await asyncio.to_thread(write_yaml, document)
         if len(written) > LIMIT:
             raise _too_large()
-        return written
+        return written, known_as.values
 
-    async def _document(self, conn: Connection, project_ids: Sequence[str]) -> JSON:
+    async def _document(self, conn: Connection, project_ids: Sequence[str], known_as: Variables) -> JSON:
         known = [await projects.get(conn, each) for each in dict.fromkeys(project_ids)]
         found = known or await projects.load_all(conn)
         await _check_weight(conn, found)
@@ -55,32 +63,34 @@ class Exporter:
         everybody = await accounts.load_all(conn)
         people = _concerned(found, grants, owners) if known else {each.id for each in everybody}
         names = _names(everybody, [each for each, _ in owners])
-        written = [await self._project(conn, each, grants[each.id], names) for each in found]
+        written = [await self._project(conn, each, grants[each.id], names, known_as) for each in found]
         return {
             "tieline": 1,
-            "users": [await _user(conn, each) for each in everybody if each.id in people],
+            "users": [await _user(conn, each, known_as) for each in everybody if each.id in people],
             "organizations": [write_organization(each, members, names) for each, members in owners],
             "projects": written,
         }
 
     async def _project(
-        self, conn: Connection, project: Project, grants: Sequence[Grant], names: dict[str, str]
+        self, conn: Connection, project: Project, grants: Sequence[Grant], names: dict[str, str], known_as: Variables
     ) -> JSON:
         present = await integrations.load_all(conn, self.box, project.id)
         ids = {each.id for each in present}
         logs = await seeds.load_logs(conn, project.id)
         parts: dict[str, list[Any]] = {
-            "integrations": [await self._integration(conn, each) for each in present],
-            "environments": [write_environment(each, ids) for each in await environments.load_all(conn, project.id)],
+            "integrations": [await self._integration(conn, each, known_as) for each in present],
+            "environments": [
+                write_environment(each, ids, known_as) for each in await environments.load_all(conn, project.id)
+            ],
             "activities": [
                 write_activity(each, logs.get(each.id, ())) for each in await seeds.load_ended(conn, project.id)
             ],
         }
         return write_project(project, names, grants, parts)
 
-    async def _integration(self, conn: Connection, integration: Integration) -> JSON:
+    async def _integration(self, conn: Connection, integration: Integration, known_as: Variables) -> JSON:
         own = await variables.load_all(conn, self.box, integration.id)
-        return write_integration(self.registry[integration.type], integration, own)
+        return write_integration(self.registry[integration.type], integration, own, known_as)
 
 
 async def _check_weight(conn: Connection, found: Iterable[Project]) -> None:
@@ -120,6 +130,6 @@ def _names(everybody: Iterable[Account], owners: Iterable[Organization]) -> dict
     return {each.id: each.username for each in everybody} | {each.id: each.name for each in owners}
 
 
-async def _user(conn: Connection, account: Account) -> JSON:
+async def _user(conn: Connection, account: Account, known_as: Variables) -> JSON:
     tokens = await accounts.load_tokens(conn, account.id)
-    return write_user(account, [each for each in tokens if each.name != _INITIAL])
+    return write_user(account, [each for each in tokens if each.name != _INITIAL], known_as)

@@ -26,7 +26,7 @@ from tieline.integrations.fields import (
 )
 from tieline.seeds.models import IntegrationPart
 from tieline.seeds.problems import enumerated
-from tieline.seeds.references import put_back, refer_to, split, take_references
+from tieline.seeds.references import Variables, put_back, split, take_references
 from tieline.seeds.seed import Reading
 from tieline.seeds.variables import read_variables, write_variable
 
@@ -163,7 +163,9 @@ def _refuse_second_source(reading: Reading, place: str, found: list[Integration]
         reading.problems.add(place, f"A project follows one repository at most; here {named} would.")
 
 
-def write_integration(kind: IntegrationType, integration: Integration, variables: Sequence[Variable]) -> JSON:
+def write_integration(
+    kind: IntegrationType, integration: Integration, own_variables: Sequence[Variable], variables: Variables
+) -> JSON:
     """An integration as the file has it.
 
     Secrets refer to variables of the environment; that of its hook is made anew when it is read.
@@ -171,8 +173,9 @@ def write_integration(kind: IntegrationType, integration: Integration, variables
     config = render_config(kind.fields, integration.config)
     secret_names = _secret_names(kind)
     hidden = [name for name in secret_names if name in integration.secrets or _is_needed(kind.fields, config, name)]
-    shown = [name for name, _ in _shown_secrets(kind, config)]
-    references = {name: refer_to(kind.key, integration.id, name) for name in (*hidden, *shown)}
+    shown = {name: Secret(value) for name, value in _shown_secrets(kind, config)}
+    values = {name: integration.secrets.get(name) for name in hidden} | shown
+    references = {name: variables.refer(value, kind.key, integration.id, name) for name, value in values.items()}
     choices = {
         name: integration.secrets[name].reveal()
         for name in write_only_names(kind.fields)
@@ -184,7 +187,7 @@ def write_integration(kind: IntegrationType, integration: Integration, variables
         "created_at": iso(integration.created_at),
         "updated_at": iso(integration.updated_at),
     }
-    own = {"variables": [write_variable(each) for each in variables]} if variables else {}
+    own = {"variables": [write_variable(each, variables) for each in own_variables]} if own_variables else {}
     return {**common, **own, **put_back(config, {**references, **choices})}
 
 

@@ -42,9 +42,23 @@ def variable_of(*parts: str) -> str:
     return re.sub(r"[^A-Z0-9]+", "_", "_".join(parts).upper())
 
 
-def refer_to(*parts: str) -> JSON:
-    """A reference to the variable that is named by `parts`."""
-    return {"env": variable_of(*parts)}
+class Variables:
+    """The variables that an exported seed refers to, with the values that are known."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Secret] = {}
+
+    def refer(self, value: Secret | None, *parts: str) -> JSON:
+        """A reference to the variable that is named by `parts`; None for a value that nobody knows."""
+        name = variable_of(*parts)
+        if value is not None:
+            self._values[name] = value
+        return {"env": name}
+
+    @property
+    def values(self) -> Mapping[str, Secret]:
+        """Every value that is known, by the name of its variable."""
+        return self._values
 
 
 def take_references(

@@ -8,7 +8,7 @@ from tieline.core.ids import ID_LENGTH, short_hash
 from tieline.core.secret import Secret
 from tieline.seeds.models import TokenPart, UserPart
 from tieline.seeds.problems import Names, enumerated
-from tieline.seeds.references import refer_to
+from tieline.seeds.references import Variables
 from tieline.seeds.seed import Reading, SeededUser, compact
 
 
@@ -63,7 +63,7 @@ def _token(reading: Reading, account: Account, part: TokenPart, index: int) -> A
     )
 
 
-def write_user(account: Account, tokens: Sequence[APIToken]) -> JSON:
+def write_user(account: Account, tokens: Sequence[APIToken], variables: Variables) -> JSON:
     """A user as the file has it. Values of tokens are known to nobody, so each refers to a variable."""
     values = {
         "id": account.id,
@@ -74,16 +74,16 @@ def write_user(account: Account, tokens: Sequence[APIToken]) -> JSON:
         "is_operator": account.is_operator,
         "created_at": account.created_at,
         "updated_at": account.updated_at,
-        "tokens": [_write_token(account, each) for each in tokens],
+        "tokens": [_write_token(account, each, variables) for each in tokens],
     }
     return compact(UserPart, values)
 
 
-def _write_token(account: Account, token: APIToken) -> JSON:
+def _write_token(account: Account, token: APIToken, variables: Variables) -> JSON:
     values = {
         "id": token.id,
         "name": token.name,
-        "token": refer_to("api_token", account.username, token.id),
+        "token": variables.refer(None, "api_token", account.username, token.id),
         "created_at": token.created_at,
         "expires_at": token.expires_at,
         "last_used_at": token.last_used_at,

@@ -7,7 +7,7 @@ from tieline.core.documents import JSON, Variable
 from tieline.core.secret import Secret
 from tieline.seeds.models import VariablePart
 from tieline.seeds.problems import Names, enumerated
-from tieline.seeds.references import parse_reference, refer_to
+from tieline.seeds.references import Variables, parse_reference
 from tieline.seeds.seed import Reading, compact
 
 # What stands in for a sensitive value that is not there: JSON too.
@@ -61,12 +61,11 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def write_variable(variable: Variable) -> JSON:
+def write_variable(variable: Variable, variables: Variables) -> JSON:
     """A variable as the file has it; a sensitive value refers to a variable of the environment."""
-    reference = refer_to(variable.integration_id, "variable", variable.name)
     values = {
         "name": variable.name,
-        "value": reference if variable.is_sensitive else variable.value.reveal(),
+        "value": _write_value(variable, variables),
         "attributes": dict(variable.attributes),
         "is_json": variable.is_json,
         "is_sensitive": variable.is_sensitive,
@@ -74,3 +73,9 @@ def write_variable(variable: Variable) -> JSON:
         "updated_at": variable.updated_at,
     }
     return compact(VariablePart, values)
+
+
+def _write_value(variable: Variable, variables: Variables) -> JSON | str:
+    if variable.is_sensitive:
+        return variables.refer(variable.value, variable.integration_id, "variable", variable.name)
+    return variable.value.reveal()

@@ -58,6 +58,20 @@ def migrate() -> None:
     typer.echo("The database is at this version.")
 
 
+def export_with_secrets(project_ids: list[str]) -> tuple[bytes, dict[str, str]]:
+    """A seed of the database of this machine's server, and the values of the variables that it refers to."""
+    from tieline import app  # noqa: PLC0415
+
+    read: list[tuple[bytes, dict[str, str]]] = []
+
+    def export(settings: "Settings") -> None:
+        written, secrets = app.export(settings, project_ids)
+        read.append((written, {name: secret.reveal() for name, secret in secrets.items()}))
+
+    _run(export)
+    return read[0]
+
+
 def _pause_collector() -> None:
     """Nothing that is loaded at the start is garbage; the server has the collector look again once it is ready."""
     gc.disable()
