@@ -70,13 +70,13 @@ async def activity_list(folder: Path) -> list[Row]:
         plain = await _compare(server, f"{many[0]}?count=20", f"{few[0]}?count=20")
         # The short project has nothing but what is rare in the long one.
         filtered = {
-            f"{side} {name}": await _compare(server, f"{long}?count=20&{query}", f"{short}?count=20&{query}")
+            f"{side}, {name}": await _compare(server, f"{long}?count=20&{query}", f"{short}?count=20&{query}")
             for side, long, short in zip(SIDES, many, few, strict=True)
             for name, query in FILTERS.items()
         }
         worst = max(filtered, key=lambda each: filtered[each][0] / filtered[each][1])
     title = f"first page of activities, {MANY_ACTIVITIES:,} against {FEW_ACTIVITIES}"
-    return [_row(title, *plain, 1.5), _row(f"the same, rarest of {worst}", *filtered[worst], 1.5)]
+    return [_row(title, *plain, 1.5), _row(f"the same at its worst: {worst}", *filtered[worst], 1.5)]
 
 
 async def _with_activities(server: Server, count: int) -> list[str]:
