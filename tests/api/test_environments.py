@@ -76,7 +76,12 @@ async def test_activating_approves_and_waits_its_turn(
     async with instance.services.db.connection() as conn:
         found = await environments.get(conn, project, "pr-1")
     assert (found.awaiting_approval, found.init_resources) == (False, "minimum")
+    again = await client.post(f"{path}/pr-1/activate")
+    assert [each["id"] for each in again["_embedded"]["activities"]] == [activity["id"]]
+    async with instance.services.db.transaction() as conn:
+        await environments.save(conn, project, "pr-1", head_commit="b" * 40, awaiting_approval=True)
     assert (await client("POST", f"{path}/pr-1/activate")).status == 409
+    assert (await client.get(f"{path}/pr-1"))["awaiting_approval"] is True
 
 
 @pytest.mark.parametrize(

@@ -165,13 +165,13 @@ async def test_every_change_answers_as_it_is_described(
 
 async def test_errors_are_as_they_are_described(world: World) -> None:
     listed, one = "/projects/{project_id}/integrations", "/projects/{project_id}/integrations/{integration_id}"
-    redeploy = "/projects/{project_id}/environments/{environment_id}/redeploy"
-    await world.client("POST", world.path(redeploy))
+    activate = "/projects/{project_id}/environments/{environment_id}/activate"
+    moved = {"commit": "b" * 40}
     large = b'{"type":"' + b"x" * 1_100_000 + b'"}'
     answers = [
         ("get", one, await world.client("GET", world.path(one, integration_id=MISSING))),
         ("get", listed, await world.client.as_(None)("GET", world.path(listed))),
-        ("post", redeploy, await world.client("POST", world.path(redeploy))),
+        ("post", activate, await world.client("POST", world.path(activate, environment_id="feature"), moved)),
         ("post", listed, await world.client("POST", world.path(listed), raw=large)),
     ]
     assert [answer.status for _, _, answer in answers] == [404, 401, 409, 413]

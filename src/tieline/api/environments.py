@@ -248,17 +248,20 @@ async def _operate(
     make: MakeActivity,
     prepare: Callable[[Connection, Environment], Any] = _nothing,
 ) -> Response:
-    """Create the activity of an operation that is allowed now. Raises `Invalid`, `Conflict`."""
+    """Create the activity of an operation that is allowed now; one that waits will do. Raises `Invalid`, `Conflict`."""
     async with rooms.services.db.transaction() as conn:
         project = await projects.get(conn, access.project_id)
         present = await load_environment(conn, access.project_id, environment_id, lock=True)
         if operation not in environment_operations(present):
             raise Invalid({"status": _refusal(operation, present)})
         new = make(project, present, access.caller.actor)
-        if await activities.pending_of(conn, kinds.environment_key(project.id, present.id), new.type):
-            raise Conflict(f"The environment is about to {operation} already.")
+        waiting = await activities.pending_of(conn, kinds.environment_key(project.id, present.id), new.type)
+        if waiting is not None and waiting.parameters != new.parameters:
+            raise Conflict(
+                f"The environment is about to {operation} already, as it was then; wait for that, or cancel it."
+            )
         await prepare(conn, present)
-        activity = await activities.create(conn, new)
+        activity = waiting or await activities.create(conn, new)
         changed = await load_environment(conn, project.id, present.id)
         document = await _render(conn, rooms, access, project, changed)
     return accepted(document, [rooms.writer.activity(activity, is_admin=access.is_admin)])
