@@ -1,13 +1,10 @@
 """Integrations, read and written: their fields are those of their types. Pure but for where secrets are looked up."""
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from types import UnionType
-from typing import Any, Final, Literal, Union, get_args, get_origin
-
-from pydantic.fields import FieldInfo
+from typing import Any, Final
 
 from tieline.core.clock import iso
 from tieline.core.documents import JSON, Integration, Variable
@@ -15,18 +12,11 @@ from tieline.core.errors import Invalid
 from tieline.core.ids import ID_LENGTH, short_hash
 from tieline.core.secret import Secret
 from tieline.integrations.base import IntegrationType, Registry
-from tieline.integrations.fields import (
-    Fields,
-    is_read_only,
-    is_write_only,
-    nested,
-    render_config,
-    validate_create,
-    write_only_names,
-)
+from tieline.integrations.fields import is_read_only, render_config, validate_create
 from tieline.seeds.models import IntegrationPart
 from tieline.seeds.problems import enumerated
-from tieline.seeds.references import Variables, put_back, split, take_references
+from tieline.seeds.references import Variables, put_back, take_references
+from tieline.seeds.secret_fields import SHOWN, choice_names, is_wanted, secret_names, shown_secrets
 from tieline.seeds.seed import Reading
 from tieline.seeds.variables import read_variables, write_variable
 
@@ -34,9 +24,6 @@ HOOK_SECRET: Final = "hook"  # noqa: S105 - the name under which it is stored
 _HOOK_SECRET_BYTES: Final = 32
 # What stands in for a secret that is not there while the other fields are checked.
 _STAND_IN: Final = "not-there"
-# What the API shows, as the vendor's does, and is a secret all the same: a file is passed on sooner than an answer.
-_SHOWN: Final = "shared_key"
-_SHOWN_MAP: Final = "headers"
 
 
 @dataclass(frozen=True)
@@ -78,8 +65,8 @@ def _type_of(reading: Reading, place: str, key: str) -> IntegrationType | None:
 
 def _fields(reading: Reading, place: str, id: str, kind: IntegrationType, value: JSON) -> _Fields | None:
     own = {name: each for name, each in value.items() if name not in IntegrationPart.model_fields}
-    shown = [name for name, each in _shown_secrets(kind, own) if name == _SHOWN or isinstance(each, dict)]
-    rest, references = take_references(own, [*_secret_names(kind), *shown], place, reading.problems)
+    shown = [name for name, each in shown_secrets(kind.fields, own) if name == SHOWN or isinstance(each, dict)]
+    rest, references = take_references(own, [*secret_names(kind.fields), *shown], place, reading.problems)
     found = {
         name: reading.secret(each, place, f"{name} of the {kind.key} integration {id}")
         for name, each in references.items()
@@ -93,33 +80,6 @@ def _fields(reading: Reading, place: str, id: str, kind: IntegrationType, value:
         return None
     known = {name: each for name, each in accepted.secrets.items() if each is not None and found.get(name, each)}
     return _Fields({**accepted.config, **_read_only(kind, own)}, known)
-
-
-def _secret_names(kind: IntegrationType) -> list[str]:
-    """The dotted names of what is secret: a choice among a few words is none, though it may not be read back either."""
-    return [name for name in write_only_names(kind.fields) if not _is_choice(_field(kind.fields, name))]
-
-
-def _shown_secrets(kind: IntegrationType, config: JSON) -> Iterator[tuple[str, Any]]:
-    """The dotted names of secrets that can be read back, with what stands there."""
-    readable = {name for name, field in kind.fields.model_fields.items() if not is_write_only(field)}
-    if _SHOWN in readable and config.get(_SHOWN):
-        yield _SHOWN, config[_SHOWN]
-    headers = config.get(_SHOWN_MAP) if _SHOWN_MAP in readable else None
-    if isinstance(headers, dict):
-        yield from ((f"{_SHOWN_MAP}.{name}", each) for name, each in headers.items())
-
-
-def _field(kind: type[Fields], name: str) -> FieldInfo:
-    outer, inner = split(name)
-    holder = nested(kind.model_fields[outer]) if outer else kind
-    assert holder is not None  # noqa: S101 - a dotted name is that of a field of an object
-    return holder.model_fields[inner]
-
-
-def _is_choice(field: FieldInfo) -> bool:
-    alternatives = get_args(field.annotation) if get_origin(field.annotation) in (Union, UnionType) else ()
-    return any(get_origin(each) is Literal for each in (field.annotation, *alternatives))
 
 
 def _read_only(kind: IntegrationType, given: JSON) -> JSON:
@@ -170,17 +130,6 @@ def write_integration(
 
     Secrets refer to variables of the environment; that of its hook is made anew when it is read.
     """
-    config = render_config(kind.fields, integration.config)
-    secret_names = _secret_names(kind)
-    hidden = [name for name in secret_names if name in integration.secrets or _is_needed(kind.fields, config, name)]
-    shown = {name: Secret(value) for name, value in _shown_secrets(kind, config)}
-    values = {name: integration.secrets.get(name) for name in hidden} | shown
-    references = {name: variables.refer(value, kind.key, integration.id, name) for name, value in values.items()}
-    choices = {
-        name: integration.secrets[name].reveal()
-        for name in write_only_names(kind.fields)
-        if name not in secret_names and name in integration.secrets
-    }
     common = {
         "id": integration.id,
         "type": integration.type,
@@ -188,11 +137,14 @@ def write_integration(
         "updated_at": iso(integration.updated_at),
     }
     own = {"variables": [write_variable(each, variables) for each in own_variables]} if own_variables else {}
-    return {**common, **own, **put_back(config, {**references, **choices})}
+    return {**common, **own, **_write_fields(kind, integration, variables)}
 
 
-def _is_needed(kind: type[Fields], config: JSON, name: str) -> bool:
-    """Whether the integration could not be read without this secret, though it may have been loaded without it."""
-    outer = split(name)[0]
-    is_there = not outer or isinstance(config.get(outer), dict)
-    return is_there and _field(kind, name).is_required()
+def _write_fields(kind: IntegrationType, integration: Integration, variables: Variables) -> JSON:
+    config, kept = render_config(kind.fields, integration.config), integration.secrets
+    choices = {name: kept[name].reveal() for name in choice_names(kind.fields) if name in kept}
+    hidden = {name: kept.get(name) for name in secret_names(kind.fields) if is_wanted(kind.fields, config, kept, name)}
+    shown = {name: Secret(value) for name, value in shown_secrets(kind.fields, config)}
+    values = {**hidden, **shown}
+    references = {name: variables.refer(value, kind.key, integration.id, name) for name, value in values.items()}
+    return put_back(config, {**choices, **references})

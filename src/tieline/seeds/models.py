@@ -87,7 +87,7 @@ class UserPart(Part):
 
 class OrganizationPart(Part):
     id: OrganizationId | None = None
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     label: Title | None = None
     owner: Username = "admin"
     is_default: bool = False
