@@ -82,7 +82,7 @@ _EXAMPLES: Final[tuple[Problem, ...]] = (
     unauthenticated("The access token is invalid or has expired."),
     problem(Forbidden("This needs the role admin on the project; yours is viewer.")),
     problem(NotFound("Integration not found")),
-    problem(Conflict("The environment is about to redeploy already.")),
+    problem(Conflict("There is a variable 'TOKEN' already; change that one.")),
     problem(TooLarge("The body is larger than 1,048,576 bytes, the most that is read here.")),
     problem(Unavailable("The database does not answer; please try again.")),
 )
