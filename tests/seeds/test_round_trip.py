@@ -42,7 +42,7 @@ async def fill(instance: Instance) -> dict[str, str]:
     """
     client = instance.client
     user = await client.post("/users", {"username": "ada", "email": "ada@example.com", "first_name": "Ada"})
-    token = await client.post(f"/users/{user['id']}/api-tokens", {"name": "laptop"})
+    token = await client.post(f"/users/{user['id']}/api-tokens", {"name": "initial"})
     await client.post("/organizations", {"name": "acme", "label": AWKWARD[:40]})
     sources = [[kind] for kind in ALL if kind.is_git_source]
     for kinds in [*sources, [kind for kind in ALL if not kind.is_git_source]]:

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from tieline.core.documents import JSON, Account, Integration, Organization, Project
+from tieline.core.documents import JSON, Account, APIToken, Integration, Organization, Project
 from tieline.core.errors import Conflict
 from tieline.core.secret import Secret
 from tieline.integrations.base import Registry
@@ -22,9 +22,6 @@ from tieline.store.accounts import Grant
 from tieline.store.database import Connection, Database
 from tieline.store.organizations import Member
 from tieline.store.seal import SecretBox
-
-# That of the first administrator is given to each server anew.
-_INITIAL: Final = "initial"
 
 
 @dataclass(frozen=True)
@@ -46,41 +43,41 @@ class Exporter:
 
     async def export_with_secrets(self, project_ids: Sequence[str] = ()) -> tuple[bytes, Mapping[str, Secret]]:
         """As `export`, with the values of the variables that the seed refers to."""
-        known_as = Variables()
+        referred = Variables()
         async with self.db.snapshot() as conn:
-            document = await self._document(conn, project_ids, known_as)
+            document = await self._document(conn, project_ids, referred)
         written = await asyncio.to_thread(write_yaml, document)
         if len(written) > LIMIT:
             raise _too_large()
-        return written, known_as.values
+        return written, referred.values
 
-    async def _document(self, conn: Connection, project_ids: Sequence[str], known_as: Variables) -> JSON:
-        known = [await projects.get(conn, each) for each in dict.fromkeys(project_ids)]
-        found = known or await projects.load_all(conn)
+    async def _document(self, conn: Connection, project_ids: Sequence[str], referred: Variables) -> JSON:
+        named = [await projects.get(conn, each) for each in dict.fromkeys(project_ids)]
+        found = named or await projects.load_all(conn)
         await _check_weight(conn, found)
         grants = {each.id: await accounts.load_grants(conn, each.id) for each in found}
-        owners = await _organizations(conn, {each.organization for each in found if known}, everything=not known)
+        owners = await _organizations(conn, {each.organization for each in found if named}, everything=not named)
         everybody = await accounts.load_all(conn)
-        people = _concerned(found, grants, owners) if known else {each.id for each in everybody}
+        people = _concerned(found, grants, owners) if named else {each.id for each in everybody}
         names = _names(everybody, [each for each, _ in owners])
-        written = [await self._project(conn, each, grants[each.id], names, known_as) for each in found]
+        written = [await self._project(conn, each, grants[each.id], names, referred) for each in found]
         return {
             "tieline": 1,
-            "users": [await _user(conn, each, known_as) for each in everybody if each.id in people],
+            "users": [await _user(conn, each, referred) for each in everybody if each.id in people],
             "organizations": [write_organization(each, members, names) for each, members in owners],
             "projects": written,
         }
 
     async def _project(
-        self, conn: Connection, project: Project, grants: Sequence[Grant], names: dict[str, str], known_as: Variables
+        self, conn: Connection, project: Project, grants: Sequence[Grant], names: dict[str, str], referred: Variables
     ) -> JSON:
         present = await integrations.load_all(conn, self.box, project.id)
         ids = {each.id for each in present}
         logs = await seeds.load_logs(conn, project.id)
         parts: dict[str, list[Any]] = {
-            "integrations": [await self._integration(conn, each, known_as) for each in present],
+            "integrations": [await self._integration(conn, each, referred) for each in present],
             "environments": [
-                write_environment(each, ids, known_as) for each in await environments.load_all(conn, project.id)
+                write_environment(each, ids, referred) for each in await environments.load_all(conn, project.id)
             ],
             "activities": [
                 write_activity(each, logs.get(each.id, ())) for each in await seeds.load_ended(conn, project.id)
@@ -88,9 +85,9 @@ class Exporter:
         }
         return write_project(project, names, grants, parts)
 
-    async def _integration(self, conn: Connection, integration: Integration, known_as: Variables) -> JSON:
+    async def _integration(self, conn: Connection, integration: Integration, referred: Variables) -> JSON:
         own = await variables.load_all(conn, self.box, integration.id)
-        return write_integration(self.registry[integration.type], integration, own, known_as)
+        return write_integration(self.registry[integration.type], integration, own, referred)
 
 
 async def _check_weight(conn: Connection, found: Iterable[Project]) -> None:
@@ -130,6 +127,11 @@ def _names(everybody: Iterable[Account], owners: Iterable[Organization]) -> dict
     return {each.id: each.username for each in everybody} | {each.id: each.name for each in owners}
 
 
-async def _user(conn: Connection, account: Account, known_as: Variables) -> JSON:
+async def _user(conn: Connection, account: Account, referred: Variables) -> JSON:
     tokens = await accounts.load_tokens(conn, account.id)
-    return write_user(account, [each for each in tokens if each.name != _INITIAL], known_as)
+    return write_user(account, [each for each in tokens if not _is_first(account, each)], referred)
+
+
+def _is_first(account: Account, token: APIToken) -> bool:
+    """Whether it is the first administrator's, which every server gets anew."""
+    return account.username == "admin" and token.name == "initial"
