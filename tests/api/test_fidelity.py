@@ -57,7 +57,12 @@ def test_it_names_no_field_that_is_not_there() -> None:
 
 def test_what_tieline_adds_is_said_to_be_added(table: Table) -> None:
     added = {f"{each['document']}.{each['field']}" for each in table["fields"] if each["basis"] == "added"}
-    assert {"EnvironmentDocument.awaiting_approval", "User.is_operator", "Error.reference"} <= added
+    assert {
+        "EnvironmentDocument.awaiting_approval",
+        "EnvironmentActivate.commit",
+        "User.is_operator",
+        "Error.reference",
+    } <= added
     ours = {each["path"] for each in table["endpoints"] if each["basis"] == "added"}
     assert "/projects/{project_id}/integrations/{integration_id}/sync" in ours
 

@@ -1,5 +1,6 @@
 """Examples for the OpenAPI document, made from its schemas: each value is one that its schema lets through."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -8,6 +9,10 @@ from tieline.core.documents import JSON
 _MOMENT: Final = "2026-11-23T10:00:00.000000+00:00"
 _LATER: Final = "2026-11-23T10:01:30.000000+00:00"
 _COMMIT: Final = "5f1c8e0b7a9d4c3e2f6a1b0c9d8e7f6a5b4c3d2e"
+_PARENT: Final = "0b7a9d4c3e2f6a1b0c9d8e7f6a5b4c3d2e5f1c8e"
+_TREE: Final = "9d8e7f6a5b4c3d2e5f1c8e0b7a9d4c3e2f6a1b0c"
+_BLOB: Final = "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0"
+_ORGANIZATION: Final = "rjify4yatdk5l"
 _ROOT: Final = "https://tieline.example"
 _PROJECT: Final = "azertyuiop234"
 _TOKEN_EXAMPLE: Final = "the-token-itself"  # noqa: S105 - stands for one
@@ -146,9 +151,75 @@ _FIELDS: Final[Mapping[str, Any]] = {
     "EndpointFidelity.method": "GET",
     "EndpointFidelity.path": "/projects/{project_id}",
     "EndpointFidelity.note": "",
+    "sha": _COMMIT,
+    "ref": "refs/heads/main",
+    "RefDocument.id": "heads/main",
+    "CommitDocument.id": _COMMIT,
+    "CommitDocument.message": "Show the new menu\n",
+    "CommitDocument.tree": _TREE,
+    "CommitDocument.parents": [_PARENT],
+    "SignatureDocument.name": "Ann Arbor",
+    "TreeDocument.id": _TREE,
+    "TreeDocument.sha": _TREE,
+    "TreeEntryDocument.path": "README.md",
+    "TreeEntryDocument.mode": "100644",
+    "TreeEntryDocument.sha": _BLOB,
+    "BlobDocument.id": _BLOB,
+    "BlobDocument.sha": _BLOB,
+    "BlobDocument.size": 5,
+    "BlobDocument.content": "aGVsbG8=",
+    "DiffDocument.id": "README.md",
+    "DiffDocument.diff": "--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-hello\n+hello, world\n",
+    "DiffDocument.new_path": "README.md",
+    "DiffDocument.old_path": "README.md",
+    "DiffDocument.new_id": _BLOB,
+    "DiffDocument.old_id": _PARENT,
+    "fingerprint": _COMMIT,
+    "organization": _ORGANIZATION,
+    "organization_id": _ORGANIZATION,
+    "owner_id": "k2xq7vbn4s5tm",
+    "OrganizationDocument.id": _ORGANIZATION,
+    "OrganizationDocument.name": "acme",
+    "OrganizationDocument.label": "Acme",
+    "OrganizationReference.name": "acme",
+    "OrganizationReference.label": "Acme",
+    "OrganizationCreate.name": "acme",
+    "OrganizationCreate.label": "Acme",
+    "VariableDocument.name": "LIMIT",
+    "VariableDocument.value": "10",
+    "VariableCreate.name": "LIMIT",
+    "VariableCreate.value": "10",
+    "resource_id": _PROJECT,
+    "subscription_id": _PROJECT,
+    "project_ui": f"{_ROOT}/docs",
+    "uuid": "k2xq7vbn4s5tm",
+    "display_name": "Ann Arbor",
+    "mail": "ann@example.com",
+    "ProjectStub.id": _PROJECT,
+    "ProjectStub.name": _PROJECT,
+    "endpoint": f"{_ROOT}/api/projects/{_PROJECT}",
+    "uri": f"{_ROOT}/api/projects/{_PROJECT}",
+    "cluster": "local",
+    "cluster_label": "local",
+    "cluster_name": "local",
+    "region_label": "local",
+    "zone": "local",
+    "selection_label": "local",
+    "project_label": "local",
+    "Region.id": "local",
+    "Region.label": "local",
+    "Region.endpoint": _ROOT,
+    "refresh_token": _TOKEN_EXAMPLE,
+    "token": _TOKEN_EXAMPLE,
+    "BehaviourFidelity.subject": "Environments",
+    "BehaviourFidelity.name": "pr-N",
+    "BehaviourFidelity.note": "The environment of pull request N has the id `pr-N`.",
+    "Missing.name": "domains, certificates and routes",
+    "Missing.note": "They are the deployer's.",
     "Health.status": "ok",
     "Health.checks": {"database": "at this version", "workers": "1 alive"},
 }
+_CONSTANT: Final = re.compile("Always (?:`(?P<word>[^`]+)`|(?P<kind>null|empty|false|true))")
 _TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
     "object": dict,
     "array": list,
@@ -166,6 +237,8 @@ _BODIES: Final[Mapping[str, JSON]] = {
     "EnvironmentSynchronize": {"synchronize_data": True},
     "IntegrationSync": {"confirm_prune": False},
     "TokenRequest": {"grant_type": "api_token", "api_token": _TOKEN_EXAMPLE},
+    "OrganizationPatch": {"label": "Acme"},
+    "VariablePatch": {"value": "20"},
 }
 
 
@@ -221,7 +294,17 @@ class Examples:
         for key in (f"{model}.{name}", name):
             if key in _FIELDS and _fits(_FIELDS[key], schema):
                 return _FIELDS[key]
+        always = _CONSTANT.match(schema.get("description", ""))
+        if always and _fits(value := _constant(always, schema), schema):
+            return value
         return self._value(schema, name, whole=whole)
+
+
+def _constant(always: re.Match[str], schema: JSON) -> Any:
+    """The value that a field has at all times, by what its description says."""
+    kind = schema.get("type")
+    empty = [] if kind == "array" else {} if kind == "object" else ""
+    return always["word"] or {"null": None, "false": False, "true": True, "empty": empty}[always["kind"]]
 
 
 def _fits(value: Any, schema: JSON) -> bool:

@@ -177,6 +177,7 @@ _DOCUMENTS: Final[Mapping[str, Basis]] = {
 # The same of single fields; everything that is named in neither table is in the vendor's schemas or guides.
 _FIELDS: Final[Mapping[str, Basis]] = {
     "EnvironmentDocument.awaiting_approval": _OWN,
+    "EnvironmentActivate.commit": _OWN,
     "User.is_operator": _OWN,
     "User.mfa_enabled": ("observed", "Sent by the vendor's server."),
     "User.phone_number_verified": ("observed", "Sent by the vendor's server."),
