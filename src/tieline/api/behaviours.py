@@ -283,10 +283,7 @@ MISSING: Final = (
     ("subscriptions, orders, invoices and vouchers", "Nothing is sold."),
     ("SSH keys, second factors and login in a browser", "People come with API tokens."),
     ("profiles, phone numbers and support tickets", "Users are what their administrator says of them."),
-    (
-        "most filters, sorting and pages of organizations, members, access and regions",
-        "They are ignored, and the whole list is answered.",
-    ),
+    ("pages of lists of accounts", "`page[size]` and the like are ignored, and the whole list is answered."),
     ("removing projects and organizations", "There is no way to do it through the API."),
     ("writing Git data, and tags", "Code comes from the Git host."),
     ("events by `subscribe`", "Clients ask again instead."),

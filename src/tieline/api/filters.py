@@ -9,6 +9,26 @@ from starlette.requests import Request
 
 from tieline.core.documents import JSON
 
+# How the lists describe what they take.
+DESCRIBED: Final = {
+    "parameters": [
+        {
+            "name": "filter",
+            "in": "query",
+            "description": "Only what has these values, by field: `filter[name]=acme`, or one of several by "
+            "`filter[name][in]=acme,other`.",
+            "style": "deepObject",
+            "explode": True,
+            "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+        {
+            "name": "sort",
+            "in": "query",
+            "description": "The field to sort by; with a minus before it, the other way round.",
+            "schema": {"type": "string"},
+        },
+    ]
+}
 _FILTER: Final = re.compile(r"filter\[(\w+)\](?:\[(\w+)\])?\Z")
 
 

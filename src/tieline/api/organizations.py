@@ -26,7 +26,7 @@ from tieline.api.directory_outputs import (
     OrganizationProjectList,
 )
 from tieline.api.documented import documented
-from tieline.api.filters import select
+from tieline.api.filters import DESCRIBED, select
 from tieline.api.gate import AnyCaller, Operator, OrganizationAdmin, OrganizationViewer, known_id
 from tieline.api.outputs import Plain
 from tieline.api.responses import JSONResponse, tagged
@@ -44,7 +44,7 @@ _NO_MEMBER: Final = "Member not found"
 _NO_PROJECT: Final = "Project not found"
 
 
-@router.get("/organizations")
+@router.get("/organizations", openapi_extra=DESCRIBED)
 @documented(answer=OrganizationList)
 async def list_organizations(request: Request, caller: AnyCaller, rooms: InRooms) -> Response:
     """The organizations that the caller belongs to, or sees by a project of theirs."""
@@ -85,7 +85,7 @@ async def patch_organization(membership: OrganizationAdmin, rooms: InRooms, body
     return JSONResponse(render_organization(replace(membership.seen, organization=changed)))
 
 
-@router.get(_ONE + "/projects")
+@router.get(_ONE + "/projects", openapi_extra=DESCRIBED)
 @documented(answer=OrganizationProjectList)
 async def list_organization_projects(request: Request, membership: OrganizationViewer, rooms: InRooms) -> Response:
     """Those of its projects that the caller may see."""
@@ -112,7 +112,7 @@ async def get_organization_project(
     return tagged(request, render_organization_project(project, rooms.services.public_url))
 
 
-@router.get(_ONE + "/members")
+@router.get(_ONE + "/members", openapi_extra=DESCRIBED)
 @documented(answer=MemberList)
 async def list_members(request: Request, membership: OrganizationAdmin, rooms: InRooms) -> Response:
     """Who belongs to an organization."""

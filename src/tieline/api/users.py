@@ -13,7 +13,7 @@ from tieline.api.directory_documents import reference_links, render_extended_acc
 from tieline.api.directory_outputs import ExtendedAccessList, OrganizationList
 from tieline.api.documented import documented
 from tieline.api.documents import render_api_token, render_grant, render_user
-from tieline.api.filters import select
+from tieline.api.filters import DESCRIBED, select
 from tieline.api.gate import Admin, Operator, OwnAccount, Viewer, known_id
 from tieline.api.inputs import AccessGrant, AccessPatch, APITokenCreate, UserCreate
 from tieline.api.outputs import APITokenCreated, APITokenDocument, Plain, User, UserAccess, UserAccessList
@@ -91,7 +91,7 @@ async def list_extended_access(request: Request, own: OwnAccount, rooms: InRooms
     return tagged(request, {"items": items, "_links": links})
 
 
-@router.get(_USER + "/organizations", tags=["Organizations"])
+@router.get(_USER + "/organizations", tags=["Organizations"], openapi_extra=DESCRIBED)
 @documented(answer=OrganizationList)
 async def list_user_organizations(request: Request, own: OwnAccount, rooms: InRooms) -> Response:
     """The organizations that a user belongs to, or sees by a project of theirs."""
