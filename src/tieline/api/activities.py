@@ -69,6 +69,12 @@ async def _of_integration(access: Admin, rooms: InRooms, integration_id: str) ->
     return Side(access, integration_id=found.id)
 
 
+async def _reading(access: Viewer, rooms: InRooms) -> AsyncIterator[None]:
+    """One of the logs that the caller reads, for as long as the answer takes to be sent."""
+    with rooms.readers.take(access.caller.id):
+        yield
+
+
 def parse_query(params: QueryParams) -> ActivityQuery:
     """The filters of a list. Raises `Invalid` for what cannot be read; parameters of other names are ignored."""
     return ActivityQuery(
@@ -141,7 +147,6 @@ async def _cancel(rooms: Rooms, side: Side, activity_id: str) -> Response:
 
 
 async def _log(request: Request, rooms: Rooms, side: Side, activity_id: str) -> Response:
-    rooms.readers.check(side.access.caller.id)
     async with rooms.services.db.connection() as conn:
         found = await _load(conn, side, activity_id)
     params = request.query_params
@@ -160,11 +165,10 @@ async def _while_admitted(
 ) -> AsyncIterator[bytes]:
     """The lines until the reader may see no more of them: a log can go on for hours."""
     authorization = authorization_of(request)
-    with rooms.readers.count(access.caller.id):
-        async for each in lines:
-            if not await rooms.gate.still_admits(authorization, access):
-                return
-            yield each
+    async for each in lines:
+        if not await rooms.gate.still_admits(authorization, access):
+            return
+        yield each
 
 
 def _number(text: str | None, default: int) -> int:
@@ -296,6 +300,7 @@ def _add_side(path: str, name: str, look: Callable[..., Awaitable[Side]]) -> Non
         responses=_LINES,
         response_class=StreamingResponse,
         openapi_extra=_WINDOW,
+        dependencies=[Depends(_reading)],
     )
     @documented(basis=log_basis, note=log_note)
     async def get_log(

@@ -17,14 +17,11 @@ class Readers:
         self._most = most
         self._counts: Counter[str] = Counter()
 
-    def check(self, account_id: str) -> None:
-        """Raises `Unavailable` when the account has as many as it may have."""
-        if self._counts.get(account_id, 0) >= self._most:
-            raise Unavailable(f"You follow {self._most} logs already; please end one of them first.")
-
     @contextmanager
-    def count(self, account_id: str) -> Iterator[None]:
-        """Counts one more, until the block ends."""
+    def take(self, account_id: str) -> Iterator[None]:
+        """One reader of the account's, until the block ends. Raises `Unavailable` when it has as many as it may."""
+        if self._counts[account_id] >= self._most:
+            raise Unavailable(f"You follow {self._most} logs already; please end one of them first.")
         self._counts[account_id] += 1
         try:
             yield
