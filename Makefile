@@ -10,13 +10,16 @@ help: ## Say what there is to make
 	  || sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1  \2/p' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(STAMP) $(CLIENTS) ## Set up everything the others need, inside this folder
+setup: $(STAMP) ## Set up what the server needs, inside this folder
 
 $(STAMP): tools/setup requirements/setup.txt requirements/dev.txt pyproject.toml
 	@PYTHON="$(PYTHON)" tools/setup
 
 $(CLIENTS): %/node_modules/.ready: tools/setup-npm requirements/node.txt %/package.json %/package-lock.json | $(STAMP)
 	@tools/setup-npm $*
+
+.PHONY: clients
+clients: $(CLIENTS) ## Install the npm packages that tests need
 
 .PHONY: demo
 demo: $(STAMP) ## Show Tieline at work on a simulated Bitbucket; ONCE=1 ends after the tour

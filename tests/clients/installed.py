@@ -15,5 +15,5 @@ WHY_NO_UPSUN = "the upsun binary is on npm for Linux on x86-64 only"
 
 def present(client: Path) -> Path:
     """The client; where it should be and is not, nothing is skipped."""
-    assert client.exists(), f"{client.relative_to(ROOT)} is missing: run make setup"
+    assert client.exists(), f"{client.relative_to(ROOT)} is missing: run make clients"
     return client

@@ -116,7 +116,7 @@ def test_the_example_for_pytest_passes() -> None:
 def test_the_example_for_vitest_passes() -> None:
     where, install, test = VITEST.splitlines()
     assert install == "npm ci"  # which is a part of make setup
-    assert (ROOT / "examples" / "vitest" / "node_modules").exists(), "run make setup"
+    assert (ROOT / "examples" / "vitest" / "node_modules").exists(), "run make clients"
     run(f"{where}\n{test}", ROOT)
 
 
