@@ -19,6 +19,7 @@ DESCRIBED: Final = {
             "`filter[name][in]=acme,other`.",
             "style": "deepObject",
             "explode": True,
+            "example": {},
             "schema": {"type": "object", "additionalProperties": {"type": "string"}},
         },
         {
