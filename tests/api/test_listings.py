@@ -1,5 +1,6 @@
 """The list of environments is written once for each change, and is never old."""
 
+import asyncio
 from typing import Any
 
 from tests.api.conftest import Client, Instance, NewUser, create_project
@@ -71,3 +72,21 @@ async def test_what_is_forgotten_is_written_again(client: Client, instance: Inst
     first = await listed(instance, listings, project)
     assert await listed(instance, listings, another) != first
     assert await listed(instance, listings, project) == first
+
+
+async def test_many_who_list_at_once_leave_the_database_to_others(
+    client: Client, instance: Instance, project: str
+) -> None:
+    async with instance.services.db.transaction() as conn:
+        await environments.create_many(conn, [environment(project, f"b{number}") for number in range(600)])
+    assert await client.get(f"/projects/{project}")
+    waited = 0
+
+    async def list_all() -> int:
+        nonlocal waited
+        found = await client.get(f"/projects/{project}/environments")
+        waited = max(waited, instance.services.db.statistics()["waiting"])
+        return len(found)
+
+    assert set(await asyncio.gather(*[list_all() for _ in range(40)])) == {600}
+    assert waited == 0

@@ -68,7 +68,7 @@ def parse_query(params: QueryParams) -> EnvironmentQuery:
 async def list_environments(request: Request, access: Viewer, rooms: InRooms) -> Response:
     """Every environment of the project."""
     query = parse_query(request.query_params)
-    async with rooms.services.db.snapshot() as conn:
+    async with rooms.listings.turn(access.project_id), rooms.services.db.snapshot() as conn:
         project = await projects.get(conn, access.project_id)
         body = await rooms.listings.load(conn, project, query.takes, is_admin=access.is_admin)
     return tagged_bytes(request, Rendered.of_body(body))

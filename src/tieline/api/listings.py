@@ -3,17 +3,21 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final
 
 from tieline.api.documents import Writer
 from tieline.api.responses import render
+from tieline.api.turns import Turns
 from tieline.core.documents import DeploymentOutcome, Environment, Project
 from tieline.store import activities
 from tieline.store.database import Connection
 from tieline.store.environment_memory import EnvironmentMemory
 
 MOST: Final = 10_000
+# Who comes while a project is being listed finds most of it written, rather than write it a second time.
+_AT_ONCE: Final = 2
 # So many are written at a time before others have their turn.
 _BATCH: Final = 200
 
@@ -46,6 +50,11 @@ class Listings:
         self._most = most
         self._memory = EnvironmentMemory(most)
         self._pages: OrderedDict[tuple[str, bool], _Page] = OrderedDict()
+        self._turns = Turns(_AT_ONCE)
+
+    def turn(self, project_id: str) -> AbstractAsyncContextManager[None]:
+        """To be taken before a connection, so that the many who list one project leave some to everybody else."""
+        return self._turns.take(project_id)
 
     async def load(
         self, conn: Connection, project: Project, takes: Callable[[Environment], bool], *, is_admin: bool

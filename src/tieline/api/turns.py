@@ -1,4 +1,4 @@
-"""Large answers are made for each account a few at a time, so that nobody fills the memory with those of one."""
+"""What costs much is done a few at a time for each account, or of each thing, so that one leaves room for others."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ MOST: Final = 4
 
 
 class Turns:
-    """Who has as many turns as it may have waits for one of them to end."""
+    """Who comes when as many as may have a turn have one waits for one of them to end."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
@@ -18,8 +18,8 @@ class Turns:
         self._lines: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def take(self, account_id: str) -> AsyncIterator[None]:
-        """One turn of the account's, until the block ends."""
-        line = self._lines.setdefault(account_id, asyncio.Semaphore(self._most))
+    async def take(self, key: str) -> AsyncIterator[None]:
+        """One of the turns that there are for `key`, until the block ends."""
+        line = self._lines.setdefault(key, asyncio.Semaphore(self._most))
         async with line:
             yield
