@@ -1,5 +1,7 @@
 """Git's objects, read from what real git has written."""
 
+import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,21 @@ async def test_a_tree_reads_as_git_lists_it(repository: HostedRepository, reader
     ]
     empty = write(repository, "tree", b"")
     assert await reader.tree(empty) == ()
+
+
+async def test_a_large_folder_keeps_nobody_waiting(repository: HostedRepository, reader: Reader) -> None:
+    content = b"".join(entry(b"100644", b"%05d" % number, ABSENT) for number in range(100_000))
+    tree = write(repository, "tree", content)
+    begun = time.perf_counter()
+    parse_tree(content)
+    seconds, longest = time.perf_counter() - begun, 0.0
+    reading = asyncio.create_task(reader.tree(tree))
+    while not reading.done():
+        begun = time.perf_counter()
+        await asyncio.sleep(0)
+        longest = max(longest, time.perf_counter() - begun)
+    assert len(await reading) == 100_000
+    assert longest < 0.7 * seconds
 
 
 async def test_a_blob_is_its_bytes(repository: HostedRepository, reader: Reader) -> None:

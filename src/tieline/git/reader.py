@@ -66,7 +66,9 @@ class Reader:
 
     async def tree(self, sha: str) -> tuple[TreeEntry, ...]:
         """One folder, without what its folders hold."""
-        return parse_tree(await self._contents(sha, "tree", LARGEST_TREE))
+        content = await self._contents(sha, "tree", LARGEST_TREE)
+        # A hundred thousand names take a second, in which everybody else would wait.
+        return await asyncio.to_thread(parse_tree, content)
 
     async def blob(self, sha: str) -> bytes:
         """One file's content."""
@@ -78,7 +80,7 @@ class Reader:
         output = await self._diff_output(base, target)
         if len(output) >= self._largest_diff:
             raise TooLarge(f"More than {self._largest_diff // MEGABYTE} MiB of changes are not shown.")
-        return parse_diff(output)
+        return await asyncio.to_thread(parse_diff, output)
 
     async def _diff_output(self, base: str, target: str) -> bytes:
         command = self._command(*DIFF, base, target, "--", config=_DIFF_CONFIG, max_bytes=self._largest_diff)
