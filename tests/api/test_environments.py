@@ -212,7 +212,11 @@ async def test_a_patch_changes_what_it_names(client: Client, path: str, project:
         ("feature", {"parent": "feature"}, "parent"),
         ("feature", {"parent": None}, "parent"),
         ("main", {"parent": "feature"}, "parent"),
-        ("feature", {"title": None, "parent": 5}, "parent"),
+        ("feature", {"parent": 5}, "parent"),
+        ("feature", {"title": None}, "title"),
+        ("feature", {"type": None}, "type"),
+        ("feature", {"restrict_robots": None}, "restrict_robots"),
+        ("feature", {"http_access": None}, "http_access"),
         (
             "feature",
             {"http_access": {"addresses": [{"permission": "allow", "address": "nowhere"}]}},
@@ -256,6 +260,8 @@ async def test_another_default_branch_becomes_production(client: Client, path: s
     assert (await client.get(f"/projects/{project}"))["title"] == "Site"
     answer = await client("PATCH", f"/projects/{project}", {"default_branch": "feature"})
     assert answer.json["_embedded"]["entity"]["default_branch"] == "feature"
+    none = await client("PATCH", f"/projects/{project}", {"default_branch": None})
+    assert (none.status, list(none.json["detail"])) == (400, ["default_branch"])
     listed = {each["id"]: each for each in await client.get(path)}
     assert (listed["feature"]["type"], listed["feature"]["is_main"]) == ("production", True)
     assert (listed["main"]["type"], listed["main"]["parent"]) == ("development", "feature")

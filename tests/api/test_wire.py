@@ -67,6 +67,14 @@ NO_ZONE = "is not a time zone of the IANA database, such as Europe/Paris."
         ({"title": ""}, {"title": "Must have at least 1 character."}),
         ({"title": "   "}, {"title": "This needs some text."}),
         ({"title": 5}, {"title": "Must be a string, not a number."}),
+        ({"title": None}, {"title": "Must be a string, not null."}),
+        (
+            {"attributes": None, "region": None},
+            {
+                "attributes": "Must be an object, not null.",
+                "region": "Must be a string, not null.",
+            },
+        ),
         ({"title": "x" * 300}, {"title": "Must have at most 255 characters."}),
         ({"timezone": "Mars/Olympus"}, {"timezone": f"'Mars/Olympus' {NO_ZONE}"}),
         ({"timezone": "../../etc/passwd"}, {"timezone": f"'../../etc/passwd' {NO_ZONE}"}),

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tieline.api.inputs import Input
+from tieline.api.inputs import IfSent, Input
 from tieline.core.documents import Role
 from tieline.core.values import Name, Title
 
@@ -25,10 +25,10 @@ class OrganizationCreate(Input):
 
 
 class OrganizationPatch(Input):
-    name: OrganizationName | None = None
+    name: IfSent[OrganizationName] = None
     """What it is named by in commands: small letters, digits and hyphens."""
 
-    label: Title | None = None
+    label: IfSent[Title] = None
     """What people call it."""
 
 

@@ -86,13 +86,21 @@ def documentation_of(function: Callable[..., Any]) -> Documentation:
     return getattr(function, _ATTRIBUTE, Documentation())
 
 
+def drop_absent(schema: JSON) -> JSON:
+    """The schema without null as the default of fields that are never null: one that is not sent has no value."""
+    for described in schema.get("properties", {}).values():
+        if described.get("default", "") is None and {"type": "null"} not in described.get("anyOf", ()):
+            del described["default"]
+    return schema
+
+
 def add_schema(schemas: JSON, shown: Any, *, mode: Literal["validation", "serialization"] = "serialization") -> JSON:
     """The schema of a model, or of a list of one, by reference; the definitions are added to `schemas`."""
     if get_origin(shown) is list:
         return {"type": "array", "items": add_schema(schemas, get_args(shown)[0], mode=mode)}
     name = shown.__name__ if isinstance(shown, type) and issubclass(shown, BaseModel) else None
     if name not in schemas:
-        schema: JSON = TypeAdapter(shown).json_schema(ref_template=REFERENCE, mode=mode)
+        schema: JSON = drop_absent(TypeAdapter(shown).json_schema(ref_template=REFERENCE, mode=mode))
         schemas.update(schema.pop("$defs", {}))
         if name is None:
             return schema

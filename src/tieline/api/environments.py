@@ -111,13 +111,12 @@ def _refuse_when_going(present: Environment) -> None:
 def plan_changes(present: Environment, given: EnvironmentPatch, others: list[Environment]) -> dict[str, Any]:
     """The columns to change. Raises `Invalid` for what cannot be."""
     wanted = {name: getattr(given, name) for name in given.model_fields_set if name != "http_access"}
-    kept = {name: value for name, value in wanted.items() if value is not None or name == "parent"}
-    problems = _refusals(present, kept, others)
+    problems = _refusals(present, wanted, others)
     if problems:
         raise Invalid(problems)
     if given.http_access is not None:
-        kept["http_access"] = {**present.http_access, **_given_access(given.http_access)}
-    return {name: value for name, value in kept.items() if getattr(present, name) != value}
+        wanted["http_access"] = {**present.http_access, **_given_access(given.http_access)}
+    return {name: value for name, value in wanted.items() if getattr(present, name) != value}
 
 
 def _given_access(given: HTTPAccess) -> JSON:

@@ -1,8 +1,9 @@
 """What clients send. Fields that are not named here are ignored: clients send some that no document has."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
 from tieline.core.values import (
     Attributes,
@@ -19,6 +20,19 @@ from tieline.core.values import (
 )
 
 Permission = Literal["admin", "viewer"]
+T = TypeVar("T")
+
+
+class NeverNull:
+    """Takes null out of what may be sent, so that it stands for a field that was not."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The schema of the other alternative."""
+        return handler.generate_schema(get_args(source)[0])
+
+
+# What may be left out of a change, and is a value when it is there.
+IfSent = Annotated[T | None, NeverNull()]
 
 
 class Input(BaseModel):
@@ -51,22 +65,22 @@ class ProjectCreate(Input):
 
 
 class ProjectPatch(Input):
-    title: Title | None = None
+    title: IfSent[Title] = None
     """What people call it."""
 
-    description: Text | None = None
+    description: IfSent[Text] = None
     """What it is about."""
 
-    attributes: Attributes | None = None
+    attributes: IfSent[Attributes] = None
     """Whatever a client wants to keep with the project; replaces all that was there."""
 
     default_branch: Name | None = None
     """The branch whose environment becomes the production one."""
 
-    timezone: Timezone | None = None
+    timezone: IfSent[Timezone] = None
     """Where its people are, as a name of the IANA database."""
 
-    region: Name | None = None
+    region: IfSent[Name] = None
     """Where it runs, in your words; part of host names."""
 
 
@@ -90,31 +104,31 @@ class HTTPAccess(Input):
 
 
 class EnvironmentPatch(Input):
-    name: str | None = None
+    name: IfSent[str] = None
     """The branch; it cannot be changed here, and the same one is let pass."""
 
-    title: Title | None = None
+    title: IfSent[Title] = None
     """What people call it."""
 
-    attributes: Attributes | None = None
+    attributes: IfSent[Attributes] = None
     """Whatever a client wants to keep with the environment; replaces all that was there."""
 
-    type: Literal["development", "production", "staging"] | None = None
+    type: IfSent[Literal["development", "production", "staging"]] = None
     """What it is for; only the default branch is `production`."""
 
     parent: Name | None = None
     """The environment that data is copied from."""
 
-    clone_parent_on_create: bool | None = None
+    clone_parent_on_create: IfSent[bool] = None
     """Whether it starts with a copy of its parent's data."""
 
-    http_access: HTTPAccess | None = None
+    http_access: IfSent[HTTPAccess] = None
     """Who may reach what runs; only the parts that are sent."""
 
-    enable_smtp: bool | None = None
+    enable_smtp: IfSent[bool] = None
     """Whether it may send mail."""
 
-    restrict_robots: bool | None = None
+    restrict_robots: IfSent[bool] = None
     """Whether search engines are kept out."""
 
 
@@ -168,19 +182,19 @@ class VariableCreate(Input):
 
 
 class VariablePatch(Input):
-    name: VariableName | None = None
+    name: IfSent[VariableName] = None
     """The name; it cannot be changed, and the same one is let pass."""
 
-    value: VariableValue | None = None
+    value: IfSent[VariableValue] = None
     """What it holds; JSON text if `is_json`."""
 
-    attributes: Attributes | None = None
+    attributes: IfSent[Attributes] = None
     """Whatever a client wants to keep with the variable; replaces all that was there."""
 
-    is_json: bool | None = None
+    is_json: IfSent[bool] = None
     """Whether the value is JSON."""
 
-    is_sensitive: bool | None = None
+    is_sensitive: IfSent[bool] = None
     """Whether the value is a secret; what is one stays one."""
 
 

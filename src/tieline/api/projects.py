@@ -92,7 +92,7 @@ async def get_project(request: Request, access: Viewer, rooms: InRooms) -> Respo
 )
 async def patch_project(access: Admin, rooms: InRooms, body: Body) -> Response:
     """Change a project; only the fields that are sent."""
-    given = parse(ProjectPatch, body).model_dump(exclude_none=True)
+    given = parse(ProjectPatch, body).model_dump(exclude_unset=True)
     async with rooms.services.db.transaction() as conn:
         present = await projects.get(conn, access.project_id, lock=True)
         before = asdict(present)
@@ -106,8 +106,10 @@ async def patch_project(access: Admin, rooms: InRooms, body: Body) -> Response:
     return accepted(rooms.writer.project(project, is_admin=True))
 
 
-async def _make_default(conn: Connection, project_id: str, branch: str) -> None:
+async def _make_default(conn: Connection, project_id: str, branch: str | None) -> None:
     """Make the branch's environment the production one. Any name will do while there are no environments yet."""
+    if branch is None:
+        raise Invalid({"default_branch": "A project keeps its default branch; name another one."})
     present = await environments.load_all(conn, project_id)
     chosen = next((each for each in present if each.name == branch and not each.is_pull), None)
     if chosen is not None:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from tieline.api.documented import REFERENCE
+from tieline.api.documented import REFERENCE, drop_absent
 from tieline.core.documents import JSON
 from tieline.integrations.base import IntegrationType
 from tieline.integrations.fields import validate_create
@@ -58,18 +58,10 @@ def _add_read(schemas: JSON, kind: IntegrationType) -> str:
 
 
 def _add(schemas: JSON, model: type[BaseModel], example: JSON) -> str:
-    schema = model.model_json_schema(ref_template=REFERENCE)
-    for described in schema.get("properties", {}).values():
-        # A field that is not sent has no value, and null is none that every field may have.
-        if described.get("default", "") is None and not _is_nullable(described):
-            del described["default"]
+    schema = drop_absent(model.model_json_schema(ref_template=REFERENCE))
     schemas.update(schema.pop("$defs", {}))
     schemas[model.__name__] = {**schema, "examples": [example]}
     return model.__name__
-
-
-def _is_nullable(schema: JSON) -> bool:
-    return {"type": "null"} in schema.get("anyOf", ())
 
 
 def _union(name: str, models: dict[str, str]) -> JSON:

@@ -138,7 +138,7 @@ def plan_change(present: Variable, given: VariablePatch) -> Variable:
         raise Invalid({"name": "The name cannot be changed; create another variable."})
     if present.is_sensitive and given.is_sensitive is False:
         raise Invalid({"is_sensitive": "What is sensitive stays so; delete the variable and create it again."})
-    sent = given.model_dump(exclude_none=True, exclude={"name", "value"})
+    sent = given.model_dump(exclude_unset=True, exclude={"name", "value"})
     value = present.value if given.value is None else Secret(given.value)
     wanted = replace(present, **sent, value=value)
     _check_json(wanted)
