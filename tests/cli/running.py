@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,14 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def bitbucket(folder: Path) -> Iterator[Bitbucket]:
+    """Nobody changes its repository, which tests of several modules follow."""
+    with simulated_bitbucket(folder) as host:
+        yield host
+
+
+@contextmanager
+def simulated_bitbucket(folder: Path) -> Iterator[Bitbucket]:
+    """One with a sample repository of its own."""
     port, log = free_port(), folder / "bitbucket.log"
     with running(log, "simulate", "bitbucket", "--listen", f"127.0.0.1:{port}"):
         yield Bitbucket(f"http://127.0.0.1:{port}", log)

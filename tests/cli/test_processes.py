@@ -19,6 +19,7 @@ from tests.cli.programs import (
     started,
     wait_until,
 )
+from tests.cli.running import simulated_bitbucket
 from tieline.core.errors import Invalid
 from tieline.settings import Settings
 
@@ -135,11 +136,17 @@ def test_the_program_says_its_version(alone: CommandLine) -> None:
     assert re.fullmatch(r"Tieline \d+\.\d+\.\d+\n", alone("--version").out)
 
 
-def test_a_person_can_be_the_developer_of_the_simulated_repository(bitbucket: Bitbucket, tmp_path: Path) -> None:
+@pytest.fixture
+def own_bitbucket(tmp_path: Path) -> Iterator[Bitbucket]:
+    with simulated_bitbucket(tmp_path) as host:
+        yield host
+
+
+def test_a_person_can_be_the_developer_of_the_simulated_repository(own_bitbucket: Bitbucket, tmp_path: Path) -> None:
     """Every line that it prints to be pasted, pasted."""
-    said = bitbucket.wait_until_described()
+    said = own_bitbucket.wait_until_described()
     settings = dict(re.findall(r"^  export (TIELINE_\w+)=(\S+)$", said, re.MULTILINE))
-    assert settings == bitbucket.settings
+    assert settings == own_bitbucket.settings
 
     lines = [line[2:] for line in said[said.index("Be its developer:") :].splitlines() if line.startswith("  ")]
     script = "\n".join(lines).replace("curl ", "curl --fail ")
@@ -153,9 +160,9 @@ def test_a_person_can_be_the_developer_of_the_simulated_repository(bitbucket: Bi
     )
     assert done.returncode == 0, done.stderr
 
-    states = {number: bitbucket.repository("GET", f"/pullrequests/{number}")["state"] for number in (1, 2)}
+    states = {number: own_bitbucket.repository("GET", f"/pullrequests/{number}")["state"] for number in (1, 2)}
     assert states == {1: "DECLINED", 2: "MERGED"}
-    branches = {each["name"]: each for each in bitbucket.repository("GET", "/refs/branches")["values"]}
+    branches = {each["name"]: each for each in own_bitbucket.repository("GET", "/refs/branches")["values"]}
     assert "mine" not in branches
     log = subprocess.run(
         ["git", "log", "--oneline", "origin/mine"], cwd=tmp_path / "site", capture_output=True, check=False
