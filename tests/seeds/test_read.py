@@ -8,6 +8,7 @@ import pytest
 from tests.seeds.reading import MOMENT, read
 from tieline.core.errors import Invalid
 from tieline.core.secret import Secret
+from tieline.seeds.references import Variables
 from tieline.seeds.seed import Missing
 
 
@@ -108,6 +109,14 @@ def test_secrets_come_from_files_beside_the_seed(tmp_path: Path) -> None:
     (tmp_path / "consumer").write_text("s3cret\n")
     (seeded,) = read(BITBUCKET.replace("REFERENCE", "{file: consumer}"), folder=tmp_path).projects
     assert seeded.integrations[0].secrets["app_credentials.secret"] == Secret("s3cret")
+
+
+def test_no_two_secrets_of_an_export_share_a_variable() -> None:
+    variables = Variables()
+    users = ("ann", "Ann", "é", "è", "a-b", "a_b", "a_b_2")
+    names = {each: variables.refer(Secret(each), "http_access", "site", "main", each)["env"] for each in users}
+    assert {each: variables.values[name].reveal() for each, name in names.items()} == {each: each for each in users}
+    assert (names["ann"], names["Ann"]) == ("HTTP_ACCESS_SITE_MAIN_ANN", "HTTP_ACCESS_SITE_MAIN_ANN_2")
 
 
 def test_an_integration_is_read_without_a_secret_that_is_not_there() -> None:

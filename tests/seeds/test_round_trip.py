@@ -88,7 +88,7 @@ async def secrets_of_integrations(instance: Instance) -> dict[str, str]:
         for each in found
         for name, value in each.config.get("headers", {}).items()
     }
-    variables = {variable_of(each.id, "variable", "HIDDEN"): '"s3cret"' for each in found}
+    variables = {variable_of("variable", each.id, "HIDDEN"): '"s3cret"' for each in found}
     return {**hidden, **shown, **headers, **variables}
 
 
@@ -213,7 +213,7 @@ async def test_the_same_documents_are_there_after_export_wipe_and_seed(postgres:
             _, known = await Exporter(instance.services.db, BOX, REGISTRY).export_with_secrets()
         of_tokens = {name for name in secrets if name.startswith("API_TOKEN")}
         assert {name: each.reveal() for name, each in known.items()} == without(secrets, of_tokens)
-        assert set(re.findall(r"env: (\w+)", exported.decode())) == secrets.keys()
+        assert set(re.findall(r"env: ([A-Z]\w+)", exported.decode())) == secrets.keys()
         document = read_yaml(exported)
         shown = {
             *texts(document["users"]),

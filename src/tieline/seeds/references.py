@@ -1,5 +1,6 @@
 """Secrets in seeds: where each is, never what it is."""
 
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -46,14 +47,21 @@ class Variables:
     """The variables that an exported seed refers to, with the values that are known."""
 
     def __init__(self) -> None:
+        self._names: set[str] = set()
         self._values: dict[str, Secret] = {}
 
     def refer(self, value: Secret | None, *parts: str) -> JSON:
-        """A reference to the variable that is named by `parts`; None for a value that nobody knows."""
-        name = variable_of(*parts)
+        """A reference to a variable of its own, named by `parts`; None for a value that nobody knows."""
+        name = self._free(variable_of(*parts))
+        self._names.add(name)
         if value is not None:
             self._values[name] = value
         return {"env": name}
+
+    def _free(self, wanted: str) -> str:
+        """That name, or the next one with a number: `X-A` and `x_a` are two things and would be one variable."""
+        numbered = (f"{wanted}_{number}" for number in itertools.count(2))
+        return next(each for each in itertools.chain([wanted], numbered) if each not in self._names)
 
     @property
     def values(self) -> Mapping[str, Secret]:

@@ -77,5 +77,6 @@ def write_variable(variable: Variable, variables: Variables) -> JSON:
 
 def _write_value(variable: Variable, variables: Variables) -> JSON | str:
     if variable.is_sensitive:
-        return variables.refer(variable.value, variable.integration_id, "variable", variable.name)
+        # An id may begin with a digit, which the name of a variable must not.
+        return variables.refer(variable.value, "variable", variable.integration_id, variable.name)
     return variable.value.reveal()
