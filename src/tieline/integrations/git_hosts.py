@@ -8,6 +8,8 @@ from tieline.core.documents import JSON
 from tieline.integrations.fields import OUR_CHOICE, SENT_BY_CLI, IntegrationFields, Needs
 
 _LONGEST: Final = 500
+# A root becomes part of an expression, which takes as long to build as it is.
+_LONGEST_ROOT: Final = 1000
 _PART: Final = re.compile(r"[^/\s\x00-\x1f\x7f-\x9f?#%\\:@]+\Z")
 _PARTS: Final = 2
 
@@ -44,13 +46,14 @@ def is_nested_repository(name: str) -> bool:
 def shorten(body: JSON, name: str, *roots: object) -> JSON:
     """The body with a repository as a path, where it was given by its address at one of the `roots`.
 
-    A root is the URL of a host; what is none is passed over. The vendor's command line puts a slash before a path.
+    A root is the URL of a host; what is none, or is longer than any, is passed over. The vendor's command line puts a
+    slash before a path.
     """
     given = body.get(name)
     if not isinstance(given, str):
         return body
     for root in roots:
-        given = _without_root(given, root) if isinstance(root, str) else given
+        given = _without_root(given, root) if isinstance(root, str) and len(root) <= _LONGEST_ROOT else given
     return body | {name: given.strip("/").removesuffix(".git")}
 
 
