@@ -1,10 +1,15 @@
 """What the log of an activity masks."""
 
+import asyncio
+import secrets
+import time
+
 from tests.activities.conftest import BOX, World
 from tests.unit.core.samples import ANN, INTEGRATION, MAIN, PROJECT
 from tieline.activities.secrets import KnownSecrets
 from tieline.core import kinds
 from tieline.core.documents import NewActivity
+from tieline.core.redact import Redactor
 from tieline.store import environments
 
 TEXT = "never-to-be-seen and hunter22"
@@ -32,3 +37,20 @@ async def test_others_know_no_secrets(world: World) -> None:
         await environments.remove(conn, PROJECT.id, "main")
     assert await masked(world, kinds.activate(PROJECT, MAIN, ANN)) == TEXT
     assert await masked(world, kinds.project_created(PROJECT, ANN)) == TEXT
+
+
+async def test_many_passwords_keep_nobody_waiting(world: World) -> None:
+    passwords = [secrets.token_hex(127) for _ in range(100)]
+    async with world.db.transaction() as conn:
+        access = {"is_enabled": True, "addresses": [], "basic_auth": {each[:20]: each for each in passwords}}
+        await environments.save(conn, PROJECT.id, "main", http_access=access)
+    begun = time.perf_counter()
+    Redactor(passwords)
+    seconds, longest = time.perf_counter() - begun, 0.0
+    making = asyncio.create_task(masked(world, kinds.activate(PROJECT, MAIN, ANN)))
+    while not making.done():
+        begun = time.perf_counter()
+        await asyncio.sleep(0)
+        longest = max(longest, time.perf_counter() - begun)
+    assert await making == "******** and hunter22"
+    assert longest < 0.7 * seconds

@@ -170,6 +170,15 @@ async def test_null_takes_a_part_of_the_access_control_away(
         assert answer.json["_embedded"]["entity"]["http_access"] == expected
 
 
+async def test_an_environment_has_no_more_passwords_than_its_logs_can_mask(
+    client: Client, instance: Instance, project: str, path: str
+) -> None:
+    await put(instance, project, "topic")
+    access = {"basic_auth": {f"user{number}": "a-password" for number in range(101)}}
+    refused = await client("PATCH", f"{path}/topic", {"http_access": access})
+    assert (refused.status, refused.json["detail"]) == (400, {"http_access.basic_auth": "Must have at most 100 items."})
+
+
 async def test_the_list_can_be_narrowed(client: Client, instance: Instance, project: str, path: str) -> None:
     await put(instance, project, "stage", type="staging", status="active")
     await put(instance, project, "topic")

@@ -1,5 +1,7 @@
 """Which secrets an activity may come across, so that its log masks them."""
 
+import asyncio
+
 from tieline.core.documents import Activity
 from tieline.core.redact import Redactor
 from tieline.core.secret import Secret
@@ -20,7 +22,8 @@ class KnownSecrets:
         async with self._db.connection() as conn:
             passwords, follows = await self._environment(conn, activity)
             secrets = await self._integration(conn, activity.integration_id or follows)
-        return Redactor([*secrets, *passwords])
+        # With as many passwords as there may be, this takes half a second, in which everybody else would wait.
+        return await asyncio.to_thread(Redactor, [*secrets, *passwords])
 
     async def _environment(self, conn: Connection, activity: Activity) -> tuple[list[str], str | None]:
         """The passwords of its HTTP access, and the integration that it follows."""

@@ -99,7 +99,7 @@ class HTTPAccess(Input):
     addresses: Annotated[list[Address], Field(max_length=1000)] | None = None
     """Who is let in by where they come from; replaces all that was there, and null lets in everybody."""
 
-    basic_auth: dict[Name, Name] | None = None
+    basic_auth: Annotated[dict[Name, Name], Field(max_length=100)] | None = None
     """Passwords by user name; replaces all that was there, and null asks for none."""
 
 

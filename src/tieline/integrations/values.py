@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+# Far beyond any key; whatever masks secrets in logs grows with them.
+_LONGEST: Final = 16_384
 _HOST: Final = re.compile(r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?\Z")
 _EMAIL: Final = re.compile(r"[^@\s,;<>()\"]{1,64}@[^@\s,;<>()\"/]{1,253}\Z")
 # What RFC 9110 calls a token.
@@ -20,9 +22,11 @@ def _printable(value: str) -> str:
 
 
 def _filled(value: str) -> str:
-    """Neither length nor alphabet is judged: the services changed both before."""
+    """Neither a usual length nor an alphabet is asked for: the services changed both before."""
     if not value.strip():
         raise ValueError("Must not be empty.")
+    if len(value) > _LONGEST:
+        raise ValueError(f"Must have at most {_LONGEST:,} characters.")
     return _printable(value)
 
 

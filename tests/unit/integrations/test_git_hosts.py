@@ -137,3 +137,10 @@ def test_an_address_without_end_takes_no_time(fields: type[IntegrationFields], b
     begun = time.perf_counter()
     validate_create(fields, {"token": "t", "username": "sam", **body} if "url" in body else {"token": "t", **body})
     assert time.perf_counter() - begun < 1
+
+
+def test_a_secret_is_no_longer_than_logs_can_mask() -> None:
+    assert validate_create(github.TYPE.fields, {"token": "t" * 16_384, "repository": "o/r"}).secrets
+    with pytest.raises(Invalid) as refused:
+        validate_create(github.TYPE.fields, {"token": "t" * 16_385, "repository": "o/r"})
+    assert refused.value.detail == {"token": "Must have at most 16,384 characters."}
