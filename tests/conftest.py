@@ -27,11 +27,24 @@ END_OTHERS = """
     select pg_terminate_backend(pid, 5000) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid()
 """
+# Few rows are deleted ten times as fast as thirty tables are truncated; neither triggers nor references interfere.
 EMPTY = """
-    do $$ begin
-        execute (select 'truncate ' || string_agg(oid::regclass::text, ', ') || ' restart identity cascade'
-                 from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'
-                 and relname <> 'alembic_version');
+    do $$ declare
+        each record;
+        kept bigint;
+    begin
+        set local session_replication_role = replica;
+        for each in select oid::regclass as name from pg_class
+                    where relnamespace = 'public'::regnamespace and relkind = 'r' and relname <> 'alembic_version' loop
+            execute format('select count(*) from (select 1 from %s limit 1000) as found', each.name) into kept;
+            if kept = 1000 then
+                execute format('truncate %s cascade', each.name);
+            elsif kept > 0 then
+                execute format('delete from %s', each.name);
+            end if;
+        end loop;
+        perform setval(oid::regclass, 1, false) from pg_class
+            where relnamespace = 'public'::regnamespace and relkind = 'S';
     end $$
 """
 COLUMNS = """
