@@ -174,3 +174,5 @@ async def test_lists_are_filtered_as_clients_ask(client: Client, acme: dict[str,
     for query in (f"filter[owner_id]={MISSING}", "filter[vendor]=other", "filter[status][in]=suspended"):
         assert (await client.get(f"/organizations?{query}"))["items"] == [], query
     assert (await client.get("/organizations?filter[nonsense]=x&page[size]=1&sort=nothing"))["items"]
+    refused = await client("GET", "/organizations?" + "&".join(["filter[status]=active"] * 21))
+    assert (refused.status, list(refused.json["detail"])) == (400, ["filter"])

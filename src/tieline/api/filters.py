@@ -1,14 +1,17 @@
 """`filter[...]` and `sort`, with which the vendor's clients ask the account side of the API for less."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from starlette.requests import Request
 
 from tieline.core.documents import JSON
+from tieline.core.errors import Invalid
 
+# Each filter is asked of each document.
+MOST: Final = 20
 # How the lists describe what they take.
 DESCRIBED: Final = {
     "parameters": [
@@ -38,7 +41,7 @@ class Filter:
     """A field, and the values that it may have."""
 
     name: str
-    values: Sequence[str]
+    values: Collection[str]
 
 
 def filters_of(request: Request) -> Iterator[Filter]:
@@ -46,14 +49,19 @@ def filters_of(request: Request) -> Iterator[Filter]:
     for key, value in request.query_params.multi_items():
         found = _FILTER.match(key)
         if found and found[2] in (None, "eq", "value"):
-            yield Filter(found[1], [value])
+            yield Filter(found[1], {value})
         elif found and found[2] == "in":
-            yield Filter(found[1], value.split(","))
+            yield Filter(found[1], set(value.split(",")))
 
 
 def select(request: Request, documents: Iterable[JSON]) -> list[JSON]:
-    """Those of the documents that the query asks for, in its order. What no document has is not asked of any."""
+    """Those of the documents that the query asks for, in its order. What no document has is not asked of any.
+
+    Raises `Invalid` for more than `MOST` filters.
+    """
     asked = list(filters_of(request))
+    if len(asked) > MOST:
+        raise Invalid({"filter": f"Give at most {MOST} filters at once."})
     found = [each for each in documents if all(_has(each, wanted) for wanted in asked)]
     name = request.query_params.get("sort", "")
     key = name.removeprefix("-")
