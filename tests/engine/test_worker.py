@@ -143,6 +143,16 @@ async def test_a_stop_waits_for_what_runs_and_then_cancels_it(yard: Yard) -> Non
     await yard.engine.stop()
 
 
+async def test_a_stop_may_come_at_any_moment_of_the_start(dsn: str) -> None:
+    """Whatever the workers are waiting for just then, a connection among other things."""
+    for number in range(60):
+        engine = Engine(dsn, {}, nothing, grace_seconds=0.2)
+        await engine.start(alone=False)
+        await asyncio.sleep(number * 0.0005)
+        async with asyncio.timeout(5):
+            await engine.stop()
+
+
 async def test_the_job_of_a_worker_that_is_gone_no_longer_holds_its_lock(yards: Callable[..., Awaitable[Yard]]) -> None:
     yard = await yards()
     await leave_a_dead_job(yard, last_heard="1 minute")

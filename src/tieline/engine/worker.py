@@ -8,6 +8,7 @@ from typing import Any, Final
 import procrastinate
 import structlog
 from procrastinate import exceptions, jobs
+from procrastinate.worker import Worker
 
 from tieline.core.errors import Unavailable
 from tieline.store.database import PATIENCE_SECONDS, RECONNECT_SECONDS, TROUBLE
@@ -65,6 +66,8 @@ class Engine:
         self._places = {LONG: concurrency, SLOW: SLOW_JOBS, SHORT: SHORT_JOBS}
         self._grace = grace_seconds
         self._tasks: list[asyncio.Task[None]] = []
+        self._workers: dict[str, Worker] = {}
+        self._stopping = False
 
     async def start(self, *, alone: bool) -> None:
         """Begin to work. `alone` says that no other worker can be alive: what runs on paper is then dropped."""
@@ -78,6 +81,10 @@ class Engine:
 
     async def stop(self) -> None:
         """Take no more work and let running jobs end, for the grace time at most; those left are cancelled."""
+        # On Python 3.11 `asyncio.wait_for`, with which the pool waits, loses a cancellation that comes with its result.
+        self._stopping = True
+        for worker in self._workers.values():
+            worker.stop()  # type: ignore[no-untyped-call] # the library leaves it without types
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -85,28 +92,38 @@ class Engine:
         await self._app.close_async()
 
     async def _work(self, queue: str) -> None:
-        while True:
+        while not self._stopping:
+            self._workers[queue] = self._new_worker(queue)
             try:
-                await self._app.run_worker_async(
-                    queues=[queue],
-                    concurrency=self._places[queue],
-                    fetch_job_polling_interval=_POLL_SECONDS,
-                    update_heartbeat_interval=HEARTBEAT_SECONDS,
-                    stalled_worker_timeout=STALLED_SECONDS,
-                    shutdown_graceful_timeout=self._grace,
-                    delete_jobs=jobs.DeleteJobCondition.ALWAYS.value,
-                    install_signal_handlers=False,
-                )
-                # It ends by itself when it can no longer listen or say that it is alive.
-                log.warning("worker.lost_database", queue=queue)
+                await self._workers[queue].run()  # type: ignore[no-untyped-call] # the library leaves it without types
+                if not self._stopping:
+                    # It ends by itself when it can no longer listen or say that it is alive.
+                    log.warning("worker.lost_database", queue=queue)
             except exceptions.ConnectorException as error:
                 log.warning("worker.lost_database", queue=queue, error=type(error).__name__)
             except Exception:
                 log.exception("worker.ended", queue=queue)
-            await asyncio.sleep(_RESTART_SECONDS)
+            await self._pause(_RESTART_SECONDS)
+
+    def _new_worker(self, queue: str) -> Worker:
+        return Worker(
+            self._app,
+            queues=[queue],
+            concurrency=self._places[queue],
+            fetch_job_polling_interval=_POLL_SECONDS,
+            update_heartbeat_interval=HEARTBEAT_SECONDS,
+            stalled_worker_timeout=STALLED_SECONDS,
+            shutdown_graceful_timeout=self._grace,
+            delete_jobs=jobs.DeleteJobCondition.ALWAYS.value,
+            install_signal_handlers=False,
+        )
+
+    async def _pause(self, seconds: float) -> None:
+        if not self._stopping:
+            await asyncio.sleep(seconds)
 
     async def _keep_sweeping(self) -> None:
-        while True:
+        while not self._stopping:
             try:
                 await self._drop_dead()
                 await self._sweep()
@@ -114,7 +131,7 @@ class Engine:
                 log.warning("sweep.lost_database", error=type(error).__name__)
             except Exception:
                 log.exception("sweep.failed")
-            await asyncio.sleep(SWEEP_SECONDS)
+            await self._pause(SWEEP_SECONDS)
 
     async def _drop_dead(self) -> None:
         """Forget jobs whose worker has not been heard of, and those of ours whose end could not be written down."""
