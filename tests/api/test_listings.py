@@ -1,12 +1,14 @@
 """The list of environments is written once for each change, and is never old."""
 
 import asyncio
+import tracemalloc
 from typing import Any
 
 from tests.api.conftest import Client, Instance, NewUser, create_project
 from tests.api.test_environments import environment
 from tieline.api.documents import Writer
 from tieline.api.listings import Listings
+from tieline.api.responses import render_to_keep
 from tieline.core.clock import now
 from tieline.core.documents import Deployment, NewActivity
 from tieline.core.ports import Outcome
@@ -90,3 +92,13 @@ async def test_many_who_list_at_once_leave_the_database_to_others(
 
     assert set(await asyncio.gather(*[list_all() for _ in range(40)])) == {600}
     assert waited == 0
+
+
+def test_what_is_kept_takes_no_more_room_than_it_has() -> None:
+    tracemalloc.start()
+    try:
+        kept = [render_to_keep({"text": "x" * 1000}) for _ in range(1000)]
+        room, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert room < 1.2 * sum(map(len, kept))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tieline.api.documents import Writer
-from tieline.api.responses import render
+from tieline.api.responses import render_to_keep
 from tieline.api.turns import Turns
 from tieline.core.documents import DeploymentOutcome, Environment, Project
 from tieline.store import activities
@@ -81,7 +81,7 @@ class Listings:
             known, outcome = before.get(each.id), last.get(each.id)
             if known is None or not known.is_of(each, outcome, project.region):
                 document = self._writer.environment(each, project, outcome, is_admin=is_admin)
-                known = _Written(each, outcome, project.region, render(document))
+                known = _Written(each, outcome, project.region, render_to_keep(document))
             page[each.id] = known
         return page
 

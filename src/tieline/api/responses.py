@@ -25,6 +25,11 @@ def render(document: object) -> bytes:
     return orjson.dumps(document)
 
 
+def render_to_keep(document: object) -> bytes:
+    """As `render`, for what is kept: the bytes that orjson gives take up all the room that they were written in."""
+    return bytes(memoryview(render(document)))
+
+
 class JSONResponse(Response):
     """A document as the answer."""
 

@@ -7,7 +7,7 @@ from typing import Final
 from tieline.api.documents import Writer
 from tieline.api.gate import is_id
 from tieline.api.memory import Memory
-from tieline.api.responses import Rendered
+from tieline.api.responses import Rendered, render_to_keep
 from tieline.api.services import Services
 from tieline.core.documents import Integration
 from tieline.integrations.base import HookFormat
@@ -71,8 +71,8 @@ class Shelves:
             found = await integrations.load_all(conn, self._services.box, project_id)
         documents = {each.id: self._writer.integration(each) for each in found}
         return Shelf(
-            listing=Rendered.of(list(documents.values())),
-            each={id: Rendered.of(document) for id, document in documents.items()},  # noqa: A001
+            listing=Rendered.of_body(render_to_keep(list(documents.values()))),
+            each={id: Rendered.of_body(render_to_keep(document)) for id, document in documents.items()},  # noqa: A001
             hooks={each.id: target for each in found if (target := self._hook_target(each))},
         )
 
