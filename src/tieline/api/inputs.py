@@ -38,7 +38,7 @@ IfSent = Annotated[T | None, NeverNull()]
 class Input(BaseModel):
     """Any body."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="ignore", strict=True, use_attribute_docstrings=True, defer_build=True)
 
 
 class ProjectCreate(Input):
