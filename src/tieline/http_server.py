@@ -18,6 +18,7 @@ from tieline.core.errors import Unavailable
 GRACEFUL_SECONDS: Final = 2
 REQUEST_SECONDS: Final = 60.0
 MOST_FILES: Final = 10_240
+MOST_UNTAKEN: Final = 512 * 1024 * 1024
 
 
 class UntilClosed:
@@ -57,6 +58,9 @@ class Connection(HttpToolsProtocol):
     uvicorn waits for the rest of a request for ever, so a few clients that never send it would take up every file
     descriptor of this process, those for the database and for git too. Beyond `most` connections, the one whose
     request has been `arriving` longest makes room.
+
+    Nor does uvicorn limit what clients have asked for and do not take, which stays in memory until they do. Beyond
+    `most_untaken` bytes on all connections, the one whose answer has been `leaving` longest makes room.
     """
 
     def __init__(
@@ -64,13 +68,17 @@ class Connection(HttpToolsProtocol):
         *arguments: Any,
         request_seconds: float,
         most: int,
+        most_untaken: int,
         arriving: "dict[Connection, None]",
+        leaving: "dict[Connection, None]",
         **named: Any,
     ) -> None:
         super().__init__(*arguments, **named)
         self._request_seconds = request_seconds
         self._most = most
+        self._most_untaken = most_untaken
         self._arriving = arriving
+        self._leaving = leaving
         self._deadline: asyncio.TimerHandle | None = None
         self._is_arriving = True
 
@@ -87,6 +95,25 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._stop_watching()
+        self._leaving.pop(self, None)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._leaving[self] = None
+        self._make_room()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._leaving.pop(self, None)
+
+    def _make_room(self) -> None:
+        """Give up who has been slowest, but never this one: an answer may be as large as it is."""
+        untaken = sum(each.transport.get_write_buffer_size() for each in self._leaving)
+        for each in [each for each in self._leaving if each is not self]:
+            if untaken <= self._most_untaken:
+                return
+            untaken -= each.transport.get_write_buffer_size()
+            each.give_up()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         is_old = cycle.scope["http_version"] == "1.0"
@@ -107,8 +134,9 @@ class Connection(HttpToolsProtocol):
             self._arriving[self] = None
 
     def give_up(self) -> None:
-        """Wait no longer for what this client has begun to send."""
+        """Wait no longer for this client."""
         self._stop_watching()
+        self._leaving.pop(self, None)
         self.transport.abort()
 
     def _stop_watching(self) -> None:
@@ -134,8 +162,22 @@ def allow_files() -> None:
 class HTTPServer(uvicorn.Server):
     """uvicorn without its own view of signals: they stop the worker too, so they are handled here."""
 
-    def __init__(self, app: ASGIApp, *, request_seconds: float = REQUEST_SECONDS, most: int | None = None) -> None:
-        connection = partial(Connection, request_seconds=request_seconds, most=most or most_connections(), arriving={})
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        request_seconds: float = REQUEST_SECONDS,
+        most: int | None = None,
+        most_untaken: int = MOST_UNTAKEN,
+    ) -> None:
+        connection = partial(
+            Connection,
+            request_seconds=request_seconds,
+            most=most or most_connections(),
+            most_untaken=most_untaken,
+            arriving={},
+            leaving={},
+        )
         super().__init__(
             uvicorn.Config(
                 app,

@@ -9,14 +9,19 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tieline.api.plain import answer, read_capped
-from tieline.http_server import HTTPServer, allow_files, listen, until_started
+from tieline.http_server import MOST_UNTAKEN, HTTPServer, allow_files, listen, until_started
 
 HEAD = b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 4\r\n\r\n"
+MUCH = 16 * 1024 * 1024
 CLOSING = HEAD.replace(b"Host", b"Connection: close\r\nHost")
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, await read_capped(scope, receive, 100))
+
+
+async def much(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await answer(send, bytes(MUCH))
 
 
 async def stream(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -28,10 +33,12 @@ async def stream(_scope: Scope, _receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def serving(request_seconds: float, most: int = 100, app: ASGIApp = echo) -> AsyncIterator[int]:
+async def serving(
+    request_seconds: float, most: int = 100, app: ASGIApp = echo, most_untaken: int = MOST_UNTAKEN
+) -> AsyncIterator[int]:
     """The port of a server that has so much patience, and room."""
     with listen("127.0.0.1", 0) as listening:
-        server = HTTPServer(app, request_seconds=request_seconds, most=most)
+        server = HTTPServer(app, request_seconds=request_seconds, most=most, most_untaken=most_untaken)
         task = asyncio.create_task(server.serve([listening]))
         await until_started(server, task)
         yield listening.getsockname()[1]
@@ -107,6 +114,19 @@ async def test_where_there_is_no_room_who_has_been_slowest_makes_some() -> None:
             writer.write(b"late")
             assert b"200 OK" in await asyncio.wait_for(reader.readline(), 3)
         for _, writer in slow:
+            writer.close()
+
+
+async def test_answers_that_nobody_takes_make_room_for_others() -> None:
+    async with serving(request_seconds=30, app=much, most_untaken=3 * MUCH) as port:
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
+        for reader, writer in idle:
+            writer.write(CLOSING)
+            assert b"200 OK" in await reader.readline()
+        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(idle[0][0].readexactly(MUCH), 3)
+        assert len(await asyncio.wait_for(idle[-1][0].read(), 3)) > MUCH
+        for _, writer in idle:
             writer.close()
 
 
