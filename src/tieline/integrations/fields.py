@@ -339,7 +339,10 @@ def _sentence(error: ErrorDetails, found: Any, kind: type[BaseModel], *, secret:
         case "value_error":
             return f"{str(context.get('error', 'This value is not valid')).rstrip('.')}."
         case "literal_error" | "enum":
-            return f"Must be {context['expected']}, not {_show(found, secret=secret)}."
+            wanted = f"Must be {context['expected']}"
+            return (
+                f"{wanted}." if secret and isinstance(found, str) else f"{wanted}, not {_show(found, secret=secret)}."
+            )
     return _mismatch(error, found, secret=secret)
 
 

@@ -145,6 +145,21 @@ def test_each_error_says_what_was_found_and_what_is_wanted(change: dict[str, Any
     assert reasons({**BODY, **change}) == {field: sentence}
 
 
+class Kept(IntegrationFields):
+    mode: Annotated[Literal["plain", "signed"], WRITE_ONLY] = "plain"
+    """How it goes out."""
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [("s3cret", "Must be 'plain' or 'signed'."), (5, "Must be 'plain' or 'signed', not a number.")],
+)
+def test_a_wrong_secret_is_not_shown_and_its_kind_only_where_that_is_wrong(value: object, sentence: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        validate_create(Kept, {"mode": value})
+    assert caught.value.detail == {"mode": sentence}
+
+
 def test_all_errors_are_told_at_once() -> None:
     assert set(reasons({"port": 0, "unknown": 1, "login": {}})) == {
         "url",
