@@ -1,5 +1,6 @@
 """Values that people send, wherever they send them, each with its check. Pure."""
 
+import re
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Annotated, Final
@@ -7,6 +8,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
+_EMAIL: Final = re.compile(r"[^@\s,;<>()\"]{1,64}@[^@\s,;<>()\"/]{1,253}\Z")
 Text = Annotated[str, Field(max_length=10_000)]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 # Every activity carries those of its project and its environment.
@@ -34,11 +36,15 @@ def _network(address: str) -> str:
     return address
 
 
-def _email(address: str) -> str:
-    local, at, domain = address.partition("@")
-    if not (local and at and domain) or any(each.isspace() for each in address):
-        raise ValueError(f"{address!r} is not an e-mail address")
-    return address
+def is_email(value: str) -> bool:
+    """Whether this has the form of an e-mail address; that it exists is another matter."""
+    return _EMAIL.match(value) is not None and value.isprintable()
+
+
+def _email(value: str) -> str:
+    if not is_email(value):
+        raise ValueError("Must be an e-mail address, e.g. ops@example.com")
+    return value
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -52,7 +58,7 @@ Title = Annotated[Name, AfterValidator(_stripped)]
 Timezone = Annotated[str, AfterValidator(_timezone)]
 Moment = Annotated[AwareDatetime, Field(strict=False), AfterValidator(_in_utc)]
 NetworkAddress = Annotated[str, AfterValidator(_network)]
-Email = Annotated[str, Field(max_length=320), AfterValidator(_email)]
+Email = Annotated[str, AfterValidator(_email)]
 VARIABLE_NAME: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}$"
 VariableName = Annotated[str, Field(pattern=VARIABLE_NAME)]
 VariableValue = Annotated[str, Field(max_length=65_536)]

@@ -4,9 +4,9 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator
 
+from tieline.core.values import Email, is_email
 from tieline.integrations.base import IntegrationType
 from tieline.integrations.fields import NULLABLE, IntegrationFields
-from tieline.integrations.values import Email, is_email
 
 _GROUPS: Final = ("#admins", "#viewers")
 

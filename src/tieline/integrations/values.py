@@ -10,7 +10,6 @@ from pydantic import AfterValidator, Field
 # Far beyond any key; whatever masks secrets in logs grows with them.
 _LONGEST: Final = 16_384
 _HOST: Final = re.compile(r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?\Z")
-_EMAIL: Final = re.compile(r"[^@\s,;<>()\"]{1,64}@[^@\s,;<>()\"/]{1,253}\Z")
 # What RFC 9110 calls a token.
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
@@ -57,17 +56,6 @@ def _is_ipv6(value: str) -> bool:
     return "%" not in value
 
 
-def is_email(value: str) -> bool:
-    """Whether this has the form of an e-mail address; that it exists is another matter."""
-    return _EMAIL.match(value) is not None and value.isprintable()
-
-
-def _email(value: str) -> str:
-    if not is_email(value):
-        raise ValueError("Must be an e-mail address, e.g. ops@example.com.")
-    return value
-
-
 def _headers(value: dict[str, str]) -> dict[str, str]:
     for name, content in value.items():
         if not _HEADER_NAME.match(name):
@@ -84,5 +72,4 @@ Printable = Annotated[str, AfterValidator(_printable)]
 Filled = Annotated[str, AfterValidator(_filled)]
 HTTPURL = Annotated[str, AfterValidator(_http_url), Field(json_schema_extra={"format": "uri"})]
 Host = Annotated[str, AfterValidator(_host)]
-Email = Annotated[str, AfterValidator(_email)]
 Headers = Annotated[dict[str, str], AfterValidator(_headers)]
