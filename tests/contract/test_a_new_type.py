@@ -114,9 +114,7 @@ def add_type(integrations: Path) -> None:
 
 
 def test_a_new_type_is_known_everywhere_by_itself(copy: Copy) -> None:
-    docs = subprocess.Popen(
-        [sys.executable, "-m", "tools.docs"], cwd=copy.folder, env=clean_environment(**copy.environment)
-    )
+    docs = copy.write_docs()
 
     helped = copy.tieline("integration", "add", "health.lamp", "--help")
     assert "A lamp shines when the project is not well. No lamp shines yet." in helped
