@@ -78,6 +78,22 @@ async def test_granting_to_several_is_all_or_nothing(client: Client, project: st
     assert len((await client.get(f"/projects/{project}/user-access"))["items"]) == 1
 
 
+async def test_whose_access_is_wrong_is_told_by_its_number(client: Client, project: str, new_user: NewUser) -> None:
+    someone = (await (await new_user("someone")).get("/users/me"))["id"]
+    body = [{"user_id": someone, "permissions": ["viewer"]}, 5, {"user_id": someone, "permissions": []}]
+    answer = await client("POST", f"/projects/{project}/user-access", body)
+    assert (answer.status, answer.json["detail"]) == (
+        400,
+        {"1": "Must be an object, not a number.", "2.permissions": "Must have at least 1 item."},
+    )
+
+
+async def test_a_name_that_is_none_is_told_what_one_is(client: Client) -> None:
+    answer = await client("POST", "/organizations", {"name": "No Name", "label": "Acme"})
+    (sentence,) = answer.json["detail"].values()
+    assert sentence.endswith("What it is named by in commands: small letters, digits and hyphens.")
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

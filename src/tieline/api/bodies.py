@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 from fastapi import Depends
@@ -144,6 +144,26 @@ def _printable(name: str) -> str:
 def _kind(value: object) -> str:
     kinds = {dict: "an object", list: "an array", str: "a string", bool: "true or false", type(None): "null"}
     return kinds.get(type(value), "a number")
+
+
+def parse_each(model: type[M], items: Sequence[Any]) -> list[M]:
+    """Each item as `model` has it. Raises `Invalid` with a sentence per field, named after the number of its item."""
+    given: list[M] = []
+    problems: dict[str, str] = {}
+    for number, item in enumerate(items):
+        try:
+            given.append(parse(model, _as_object(item)))
+        except Invalid as error:
+            problems |= {".".join(filter(None, (str(number), name))): each for name, each in error.detail.items()}
+    if problems:
+        raise Invalid(problems)
+    return given
+
+
+def _as_object(item: Any) -> JSON:
+    if not isinstance(item, dict):
+        raise Invalid({"": f"Must be an object, not {_kind(item)}."})
+    return item
 
 
 def parse(model: type[M], body: Mapping[str, Any]) -> M:

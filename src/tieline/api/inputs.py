@@ -200,10 +200,10 @@ class VariablePatch(Input):
 
 class UserCreate(Input):
     username: Username
-    """A short name, unique on this server."""
+    """A short name of small letters, digits, dots, hyphens and underscores, unique on this server."""
 
     email: Email
-    """Where the user reads mail; unique on this server."""
+    """Where the user reads mail; others may read it there too."""
 
     first_name: Annotated[str, Field(max_length=255)] = ""
     """The first name."""

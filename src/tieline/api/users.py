@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tieline.api.bodies import Body, ListBody, parse
+from tieline.api.bodies import Body, ListBody, parse, parse_each
 from tieline.api.directory_documents import reference_links, render_extended_access, render_organization_list
 from tieline.api.directory_outputs import ExtendedAccessList, OrganizationList
 from tieline.api.documented import documented
@@ -165,7 +165,7 @@ async def list_user_access(request: Request, access: Admin, rooms: InRooms) -> R
 @documented(answer=Plain, errors=(409,), body=AccessGrant, many=True)
 async def grant_user_access(access: Admin, rooms: InRooms, body: ListBody) -> Response:
     """Give users access to the project; all of them, or none when one cannot have it."""
-    given = [parse(AccessGrant, each if isinstance(each, dict) else {}) for each in body]
+    given = parse_each(AccessGrant, body)
     if not given:
         raise Invalid({"body": "Name at least one user."})
     async with rooms.services.db.transaction() as conn:

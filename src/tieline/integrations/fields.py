@@ -339,10 +339,10 @@ def _sentence(error: ErrorDetails, found: Any, kind: type[BaseModel], *, secret:
         case "value_error":
             return f"{str(context.get('error', 'This value is not valid')).rstrip('.')}."
         case "literal_error" | "enum":
-            wanted = f"Must be {context['expected']}"
-            return (
-                f"{wanted}." if secret and isinstance(found, str) else f"{wanted}, not {_show(found, secret=secret)}."
-            )
+            shown = "" if secret and isinstance(found, str) else f", not {_show(found, secret=secret)}"
+            return f"Must be {context['expected']}{shown}."
+        case "string_pattern_mismatch":
+            return " ".join([f"Must match {context['pattern']}.", *_help(name, kind)])
     return _mismatch(error, found, secret=secret)
 
 
@@ -355,13 +355,23 @@ def _mismatch(error: ErrorDetails, found: Any, *, secret: bool) -> str:
         words, bound = _LIMITS[name]
         return f"Must be {words} {error['ctx'][bound]}, not {_show(found, secret=secret)}."
     if name == "too_long":
-        return f"Must have at most {error['ctx']['max_length']} items."
+        return f"Must have at most {_items(error['ctx']['max_length'])}."
+    if name == "too_short":
+        return f"Must have at least {_items(error['ctx']['min_length'])}."
     return f"{_SUBJECT.sub('Must', error['msg'])}."
 
 
+def _items(count: int) -> str:
+    return "1 item" if count == 1 else f"{count} items"
+
+
 def _required(name: str, kind: type[BaseModel]) -> str:
+    return " ".join(["This field is required.", *_help(name, kind)])
+
+
+def _help(name: str, kind: type[BaseModel]) -> list[str]:
     field = kind.model_fields.get(name)
-    return " ".join(["This field is required.", *([field.description] if field and field.description else [])])
+    return [field.description] if field and field.description else []
 
 
 def _unknown(name: str, kind: type[BaseModel]) -> str:
