@@ -37,7 +37,7 @@ from tieline.dispatch.sender import Sender
 from tieline.engine.worker import Engine
 from tieline.git.mirror import Repositories
 from tieline.git.version import git_version
-from tieline.http_server import HTTPServer, allow_files, listen, until_started
+from tieline.http_server import HTTPServer, allow_files, give_back_memory, listen, until_started
 from tieline.integrations import ALL
 from tieline.integrations.base import Registry
 from tieline.net.client import GuardedClient
@@ -80,6 +80,7 @@ def serve(settings: Settings, *, worker: bool = True, seed: Path | None = None) 
     What the file `seed` says and the database does not have is loaded first. Raises `Invalid` when it is wrong.
     """
     allow_files()
+    give_back_memory()
     # An address that is taken is found out before anything else has been begun.
     with listen(*settings.host_and_port) as listening:
         configure_server_log(settings.log_level)

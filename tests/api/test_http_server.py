@@ -1,7 +1,10 @@
 """Clients that take their time, or come in masses, leave room for everybody else."""
 
 import asyncio
+import platform
 import resource
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
@@ -146,3 +149,23 @@ def test_as_many_files_as_the_system_lets_be_open_are_open() -> None:
     with files(most=256):
         allow_files()
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == (10_240 if hard < 0 else min(10_240, hard))
+
+
+LEAVING_HOLES = """
+from pathlib import Path
+from tieline.http_server import give_back_memory
+
+give_back_memory()
+large, small = [], []
+for number in range(60):
+    large = [*large[-20:], b"x" * (8_000_000 - number * 50_000)]
+    small.append(b"x" * 100_000)
+large.clear()
+print(int(Path("/proc/self/statm").read_text().split()[1]) * 4096 - sum(map(len, small)))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps it")
+def test_the_memory_of_large_answers_is_given_back() -> None:
+    ran = subprocess.run([sys.executable, "-c", LEAVING_HOLES], capture_output=True, check=True)
+    assert int(ran.stdout) < 90_000_000
