@@ -1,11 +1,15 @@
 """Who am I, what may I see, and the short documents behind a list: as the vendor's clients ask for them."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+
 from tests.api.conftest import PUBLIC_URL, Client, Instance, NewUser, create_project
 from tieline.api.directory_documents import MOST_REFERENCES, reference_links
+from tieline.api.turns import MOST
 
 MISSING = "aaaaaaaaaaaaa"
 PROJECTS = "filter%5Bresource_type%5D=project"
@@ -163,3 +167,22 @@ async def test_many_projects_are_listed_with_short_links(own_instance: Instance,
     assert found.keys() == {each["resource_id"] for each in listed["items"]}
     assert len(found) == 251
     assert None not in found.values()
+
+
+@pytest.mark.parametrize("path", ["/projects", "/me", "/users/me/extended-access", "/projects/{project}/activities"])
+async def test_one_account_that_asks_for_lists_leaves_the_database_to_others(
+    client: Client, instance: Instance, project: str, path: str
+) -> None:
+    path = path.format(project=project)
+    waited = 0
+
+    async def ask() -> bool:
+        nonlocal waited
+        found = await client.get(path)
+        waited = max(waited, instance.services.db.statistics()["waiting"])
+        return bool(found)
+
+    assert await ask()
+    assert all(await asyncio.gather(*[ask() for _ in range(60)]))
+    # Whoever makes the pool grow is counted among those who wait.
+    assert waited < MOST

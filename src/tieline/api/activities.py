@@ -121,7 +121,7 @@ async def _list(request: Request, rooms: Rooms, side: Side) -> Response:
     query = replace(
         parse_query(request.query_params), environment_id=side.environment_id, integration_id=side.integration_id
     )
-    async with rooms.services.db.connection() as conn:
+    async with rooms.lists.take(side.access.caller.id), rooms.services.db.connection() as conn:
         found = await activities.page(conn, side.access.project_id, query)
     return tagged(request, [rooms.writer.activity(each, is_admin=side.access.is_admin) for each in found])
 

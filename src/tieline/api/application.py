@@ -56,6 +56,7 @@ def create_app(services: Services) -> FastAPI:
         inbox=Inbox(services.db),
         readers=Readers(),
         turns=Turns(),
+        lists=Turns(),
         flights=Flights(),
         metrics=Metrics(),
     )

@@ -56,7 +56,7 @@ _REFERENCED: Final = {
 @documented(answer=Me)
 async def get_me(request: Request, caller: AnyCaller, rooms: InRooms) -> Response:
     """The caller with its projects, as older clients ask for it."""
-    async with rooms.services.db.connection() as conn:
+    async with rooms.lists.take(caller.id), rooms.services.db.connection() as conn:
         reach = await projects.load_reach(conn, caller.id)
     return tagged(request, render_me(caller.account, reach, rooms.services.public_url))
 
@@ -119,7 +119,7 @@ async def locate_project(request: Request, access: Viewer, rooms: InRooms) -> Re
 @documented(answer=RegionList)
 async def list_regions(request: Request, caller: AnyCaller, rooms: InRooms) -> Response:
     """The regions that the caller's projects name, and the one of those that name none."""
-    async with rooms.services.db.connection() as conn:
+    async with rooms.lists.take(caller.id), rooms.services.db.connection() as conn:
         reach = await projects.load_reach(conn, caller.id)
     url = rooms.services.public_url
     names = dict.fromkeys([_HOME, *(each.project.region for each in reach)])

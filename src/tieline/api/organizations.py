@@ -90,7 +90,7 @@ async def patch_organization(membership: OrganizationAdmin, rooms: InRooms, body
 async def list_organization_projects(request: Request, membership: OrganizationViewer, rooms: InRooms) -> Response:
     """Those of its projects that the caller may see."""
     url = rooms.services.public_url
-    async with rooms.services.db.connection() as conn:
+    async with rooms.lists.take(membership.caller.id), rooms.services.db.connection() as conn:
         found = await projects.load_of_organization(conn, membership.caller.id, membership.organization.id)
     items = select(request, [render_organization_project(each, url) for each in found])
     links = {"self": {"href": f"/organizations/{membership.organization.id}/projects"}}

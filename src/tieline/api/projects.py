@@ -36,7 +36,7 @@ _NOT_OFFERED: Final = {"enabled": False}
 )
 async def list_projects(request: Request, caller: AnyCaller, rooms: InRooms) -> Response:
     """The projects that the caller may see."""
-    async with rooms.services.db.connection() as conn:
+    async with rooms.lists.take(caller.id), rooms.services.db.connection() as conn:
         is_operator = caller.account.is_operator
         found = await (projects.load_all(conn) if is_operator else projects.load_visible(conn, caller.id))
         roles = await accounts.load_roles(conn, caller.id)

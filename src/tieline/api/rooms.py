@@ -30,6 +30,11 @@ class Rooms:
     inbox: Inbox
     readers: Readers
     turns: Turns
+    """Of each account with answers out of repositories, until they are sent."""
+
+    lists: Turns
+    """Of each account with lists of what may be thousands, while they are read."""
+
     flights: Flights
     metrics: Metrics
 

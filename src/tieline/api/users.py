@@ -78,7 +78,7 @@ async def get_user(request: Request, own: OwnAccount, rooms: InRooms) -> Respons
 @documented(answer=ExtendedAccessList)
 async def list_extended_access(request: Request, own: OwnAccount, rooms: InRooms) -> Response:
     """What a user has access to: projects, and the organizations that it belongs to."""
-    async with rooms.services.db.connection() as conn:
+    async with rooms.lists.take(own.caller.id), rooms.services.db.connection() as conn:
         account = await accounts.get(conn, own.user_id)
         reach = await projects.load_reach(conn, account.id)
         seen = await organizations.load_seen(conn, account.id)
