@@ -18,7 +18,7 @@ from tieline.api.gate import Access, Admin, known_id
 from tieline.api.inputs import IntegrationSync
 from tieline.api.outputs import Integration as IntegrationDocument
 from tieline.api.outputs import Plain, Removed
-from tieline.api.responses import JSONResponse, accepted
+from tieline.api.responses import accepted, done
 from tieline.api.rooms import InRooms, Rooms
 from tieline.api.shelf import HOOK_SECRET
 from tieline.core import kinds
@@ -264,7 +264,7 @@ async def validate_integration(access: Admin, rooms: InRooms, integration_id: st
     problems = await _ask_outside(rooms, present)
     if problems:
         raise Invalid(problems, MESSAGE)
-    return JSONResponse({"status": "OK", "code": 200})
+    return done()
 
 
 async def _ask_outside(rooms: Rooms, integration: Integration) -> dict[str, str]:

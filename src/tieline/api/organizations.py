@@ -29,7 +29,7 @@ from tieline.api.documented import documented
 from tieline.api.filters import DESCRIBED, select
 from tieline.api.gate import AnyCaller, Operator, OrganizationAdmin, OrganizationViewer, known_id
 from tieline.api.outputs import Plain
-from tieline.api.responses import JSONResponse, tagged
+from tieline.api.responses import JSONResponse, done, tagged
 from tieline.api.rooms import InRooms
 from tieline.core.documents import Organization
 from tieline.core.errors import NotFound
@@ -153,4 +153,4 @@ async def remove_member(membership: OrganizationAdmin, rooms: InRooms, user_id: 
     """Have a user belong to an organization no more; what access it has to projects stays."""
     async with rooms.services.db.transaction() as conn:
         await organizations.remove_member(conn, membership.organization.id, known_id(user_id, _NO_MEMBER))
-    return JSONResponse({"status": "OK", "code": 200})
+    return done()

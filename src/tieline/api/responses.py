@@ -109,6 +109,11 @@ def in_pieces(response: Response) -> Response:
     return large
 
 
+def done() -> JSONResponse:
+    """The answer to what is done and has nothing to show."""
+    return JSONResponse({"status": "OK", "code": 200})
+
+
 def accepted(
     entity: JSON | None = None, activities: Sequence[JSON] = (), *, status: HTTPStatus = HTTPStatus.OK
 ) -> JSONResponse:

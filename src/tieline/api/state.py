@@ -9,7 +9,7 @@ from starlette.responses import Response
 from tieline.api.documented import documented
 from tieline.api.gate import Operator, known_id
 from tieline.api.outputs import Plain
-from tieline.api.responses import JSONResponse
+from tieline.api.responses import done
 from tieline.api.rooms import InRooms
 from tieline.api.services import Development
 from tieline.core.errors import NotFound
@@ -18,7 +18,6 @@ router = APIRouter(tags=["State"])
 development_router = APIRouter(tags=["State"])
 
 YAML_TYPE: Final = "application/yaml"
-_OK: Final = {"status": "OK", "code": 200}
 _SEED: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The file.", "content": {YAML_TYPE: {"schema": {"type": "string"}}}}
 }
@@ -48,7 +47,7 @@ async def export_seed(request: Request, _operator: Operator, rooms: InRooms) -> 
 async def take_snapshot(_operator: Operator, rooms: InRooms) -> Response:
     """Remember everything as it is now, for resets; for operators."""
     await _development(rooms.services.development).snapshot()
-    return JSONResponse(_OK)
+    return done()
 
 
 @development_router.post("/_tieline/reset")
@@ -57,7 +56,7 @@ async def reset(_operator: Operator, rooms: InRooms) -> Response:
     """Go back to the last snapshot, or else to the seed that the server started with, or to nothing; for operators."""
     await _development(rooms.services.development).reset()
     rooms.services.listener.forget_all()
-    return JSONResponse(_OK)
+    return done()
 
 
 def _development(found: Development | None) -> Development:

@@ -17,7 +17,7 @@ from tieline.api.filters import DESCRIBED, select
 from tieline.api.gate import Admin, Operator, OwnAccount, Viewer, known_id
 from tieline.api.inputs import AccessGrant, AccessPatch, APITokenCreate, UserCreate
 from tieline.api.outputs import APITokenCreated, APITokenDocument, Plain, User, UserAccess, UserAccessList
-from tieline.api.responses import JSONResponse, tagged
+from tieline.api.responses import JSONResponse, done, tagged
 from tieline.api.rooms import InRooms
 from tieline.core.documents import Account, APIToken
 from tieline.core.errors import Conflict, Invalid, NotFound
@@ -33,7 +33,6 @@ _NO_TOKEN: Final = "API token not found"  # noqa: S105 - a sentence
 _NO_ACCESS: Final = "User access not found"
 _USER: Final = "/users/{user_id}"
 _ACCESS: Final = "/projects/{project_id}/user-access"
-_OK: Final = {"status": "OK", "code": 200}
 _FILTERED: Final = {
     "parameters": [
         {"name": f"filter[{name}]", "in": "query", "description": description, "schema": {"type": "string"}}
@@ -145,7 +144,7 @@ async def delete_api_token(own: OwnAccount, rooms: InRooms, token_id: str) -> Re
     async with rooms.services.db.transaction() as conn:
         await accounts.remove_token(conn, own.user_id, known_id(token_id, _NO_TOKEN))
     rooms.gate.forget_token(token_id)
-    return JSONResponse(_OK)
+    return done()
 
 
 @router.get(_ACCESS, tags=["User Access"])
@@ -175,7 +174,7 @@ async def grant_user_access(access: Admin, rooms: InRooms, body: ListBody) -> Re
                 raise Conflict(f"The user {user} has access already; change it with PATCH.")
     for each in given:
         rooms.gate.forget_account(each.user_id)
-    return JSONResponse(_OK)
+    return done()
 
 
 @router.get(_ACCESS + "/{user_id}", tags=["User Access"])
@@ -199,7 +198,7 @@ async def patch_user_access(access: Admin, rooms: InRooms, user_id: str, body: B
         user = known_id(user_id, _NO_ACCESS)
         await accounts.change_grant(conn, access.project_id, user, given.permissions[0])
     rooms.gate.forget_account(user)
-    return JSONResponse(_OK)
+    return done()
 
 
 @router.delete(_ACCESS + "/{user_id}", tags=["User Access"])
@@ -210,4 +209,4 @@ async def delete_user_access(access: Admin, rooms: InRooms, user_id: str) -> Res
         user = known_id(user_id, _NO_ACCESS)
         await accounts.revoke(conn, access.project_id, user)
     rooms.gate.forget_account(user)
-    return JSONResponse(_OK)
+    return done()
