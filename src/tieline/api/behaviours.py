@@ -97,6 +97,11 @@ _CHANGES: Final = _about(
         "An integration refuses them, as the vendor's document says; other documents ignore them.",
     ),
     (
+        "null",
+        "documented",
+        "It is refused with 400 where the vendor's document does not let a field be null; what is to stay is not sent.",
+    ),
+    (
         "secrets that are not sent",
         "inferred",
         "They stay as they are, unless the object they belong to becomes another.",
