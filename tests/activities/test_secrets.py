@@ -44,13 +44,14 @@ async def test_many_passwords_keep_nobody_waiting(world: World) -> None:
     async with world.db.transaction() as conn:
         access = {"is_enabled": True, "addresses": [], "basic_auth": {each[:20]: each for each in passwords}}
         await environments.save(conn, PROJECT.id, "main", http_access=access)
-    begun = time.perf_counter()
+    begun = time.thread_time()
     Redactor(passwords)
-    seconds, longest = time.perf_counter() - begun, 0.0
+    seconds, longest = time.thread_time() - begun, 0.0
     making = asyncio.create_task(masked(world, kinds.activate(PROJECT, MAIN, ANN)))
     while not making.done():
-        begun = time.perf_counter()
+        # Of this thread alone, so that neither the one beside it nor a busy machine counts.
+        begun = time.thread_time()
         await asyncio.sleep(0)
-        longest = max(longest, time.perf_counter() - begun)
+        longest = max(longest, time.thread_time() - begun)
     assert await making == "******** and hunter22"
-    assert longest < 0.7 * seconds
+    assert longest < 0.5 * seconds

@@ -110,16 +110,17 @@ async def test_a_tree_reads_as_git_lists_it(repository: HostedRepository, reader
 async def test_a_large_folder_keeps_nobody_waiting(repository: HostedRepository, reader: Reader) -> None:
     content = b"".join(entry(b"100644", b"%05d" % number, ABSENT) for number in range(100_000))
     tree = write(repository, "tree", content)
-    begun = time.perf_counter()
+    begun = time.thread_time()
     parse_tree(content)
-    seconds, longest = time.perf_counter() - begun, 0.0
+    seconds, longest = time.thread_time() - begun, 0.0
     reading = asyncio.create_task(reader.tree(tree))
     while not reading.done():
-        begun = time.perf_counter()
+        # Of this thread alone, so that neither the one beside it nor a busy machine counts.
+        begun = time.thread_time()
         await asyncio.sleep(0)
-        longest = max(longest, time.perf_counter() - begun)
+        longest = max(longest, time.thread_time() - begun)
     assert len(await reading) == 100_000
-    assert longest < 0.7 * seconds
+    assert longest < 0.5 * seconds
 
 
 async def test_a_blob_is_its_bytes(repository: HostedRepository, reader: Reader) -> None:

@@ -134,9 +134,9 @@ def test_what_is_no_text_is_told_by_the_field(wrong: object) -> None:
     ],
 )
 def test_an_address_without_end_takes_no_time(fields: type[IntegrationFields], body: dict[str, Any]) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     validate_create(fields, {"token": "t", "username": "sam", **body} if "url" in body else {"token": "t", **body})
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 def test_a_secret_is_no_longer_than_logs_can_mask() -> None:
