@@ -222,6 +222,13 @@ async def test_a_patch_changes_what_it_names(client: Client, path: str, project:
             {"http_access": {"addresses": [{"permission": "allow", "address": "nowhere"}]}},
             "http_access.addresses.0.address",
         ),
+        (
+            "feature",
+            {"http_access": {"addresses": [{"permission": "allow", "address": "fe80::1%eth0"}]}},
+            "http_access.addresses.0.address",
+        ),
+        ("feature", {"http_access": {"basic_auth": {"ann:x": "p"}}}, "http_access.basic_auth.ann:x"),
+        ("feature", {"http_access": {"basic_auth": {"ann": "p\nroot:x"}}}, "http_access.basic_auth.ann"),
         ("feature", {"http_access": {"addresses": [{"address": "10.0.0.1"}]}}, "http_access.addresses.0.permission"),
     ],
 )

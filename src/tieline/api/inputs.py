@@ -7,6 +7,8 @@ from pydantic_core import CoreSchema
 
 from tieline.core.values import (
     Attributes,
+    BasicAuthName,
+    BasicAuthPassword,
     Email,
     Moment,
     Name,
@@ -99,7 +101,7 @@ class HTTPAccess(Input):
     addresses: Annotated[list[Address], Field(max_length=1000)] | None = None
     """Who is let in by where they come from; replaces all that was there, and null lets in everybody."""
 
-    basic_auth: Annotated[dict[Name, Name], Field(max_length=100)] | None = None
+    basic_auth: Annotated[dict[BasicAuthName, BasicAuthPassword], Field(max_length=100)] | None = None
     """Passwords by user name; replaces all that was there, and null asks for none."""
 
 

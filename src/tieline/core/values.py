@@ -30,10 +30,25 @@ def _timezone(name: str) -> str:
 
 def _network(address: str) -> str:
     try:
-        ip_network(address, strict=False)
+        network = ip_network(address, strict=False)
     except ValueError as error:
         raise ValueError(f"{address!r} is neither an IP address nor a network such as 192.0.2.0/24") from error
+    if getattr(network.network_address, "scope_id", None) is not None:
+        raise ValueError(f"{address!r} names an interface, which means nothing to other machines")
     return address
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("Must not contain line breaks or other control characters")
+    return text
+
+
+def _without_colon(name: str) -> str:
+    # RFC 7617: the colon ends the name.
+    if ":" in name:
+        raise ValueError("A user name of basic authentication has no colon in it")
+    return name
 
 
 def is_email(value: str) -> bool:
@@ -58,6 +73,8 @@ Title = Annotated[Name, AfterValidator(_stripped)]
 Timezone = Annotated[str, AfterValidator(_timezone)]
 Moment = Annotated[AwareDatetime, Field(strict=False), AfterValidator(_in_utc)]
 NetworkAddress = Annotated[str, AfterValidator(_network)]
+BasicAuthPassword = Annotated[Name, AfterValidator(_printable)]
+BasicAuthName = Annotated[BasicAuthPassword, AfterValidator(_without_colon)]
 Email = Annotated[str, AfterValidator(_email)]
 VARIABLE_NAME: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}$"
 VariableName = Annotated[str, Field(pattern=VARIABLE_NAME)]

@@ -214,7 +214,8 @@ def render_config(kind: type[IntegrationFields], config: JSON) -> JSON:
 
 def describe_error(kind: type[BaseModel], error: ErrorDetails, body: Any) -> tuple[str, str]:
     """The dotted field and the sentence for one of Pydantic's errors. Never shows a secret's value."""
-    path = [str(part) for part in error["loc"]]
+    # Of a name that is wrong in a map, the last part says no more than that.
+    path = [str(part) for part in error["loc"] if part != "[key]"]
     field, known = _field_at(kind, path)
     secret = field is not None and is_write_only(field)
     return ".".join(path), _sentence(error, _value_at(body, path), known, secret=secret)

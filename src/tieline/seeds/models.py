@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tieline.core.documents import ActivityResult, EnvironmentStatus, EnvironmentType, Queue, Role
 from tieline.core.values import (
     Attributes,
+    BasicAuthName,
     Email,
     Moment,
     Name,
@@ -160,7 +161,7 @@ class AddressPart(Part):
 class HTTPAccessPart(Part):
     is_enabled: bool = True
     addresses: list[AddressPart] = []
-    basic_auth: dict[Name, Any] = {}
+    basic_auth: dict[BasicAuthName, Any] = {}
     """Passwords by user: each as it is, or where it is."""
 
 
