@@ -41,6 +41,8 @@ from tieline.api.shelf import Shelves
 from tieline.api.turns import Turns
 
 PREFIXES = ("", "/api")
+# Git takes a whole processor for each difference, for as long as it may.
+COMPARING = 2
 _SUMMARY = "Self-hosted project integrations that speak the Upsun API."
 
 
@@ -56,6 +58,7 @@ def create_app(services: Services) -> FastAPI:
         inbox=Inbox(services.db),
         readers=Readers(),
         turns=Turns(),
+        comparing=Turns(COMPARING),
         lists=Turns(),
         flights=Flights(),
         metrics=Metrics(),

@@ -117,9 +117,10 @@ async def get_blob(request: Request, opened: Opened, blob_id: str) -> Response:
 
 @router.get(_GIT + "/diffs/{base_id}/{target_id}")
 @documented(answer=list[DiffDocument], errors=(_TOO_LARGE,), note="The id of each is the path of its file.")
-async def get_diffs(request: Request, opened: Opened, base_id: str, target_id: str) -> Response:
+async def get_diffs(request: Request, rooms: InRooms, opened: Opened, base_id: str, target_id: str) -> Response:
     """What changed from one commit or tree to another, file by file."""
-    found = await opened.reader.diff(base_id, target_id)
+    async with rooms.comparing.take(""):
+        found = await opened.reader.diff(base_id, target_id)
     return await _answer(request, lambda: [render_diff(each) for each in found])
 
 

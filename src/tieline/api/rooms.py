@@ -32,6 +32,9 @@ class Rooms:
     turns: Turns
     """Of each account with answers out of repositories, until they are sent."""
 
+    comparing: Turns
+    """Of everybody together with what git takes a processor for."""
+
     lists: Turns
     """Of each account with lists of what may be thousands, while they are read."""
 
