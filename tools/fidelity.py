@@ -5,8 +5,8 @@ from functools import cache
 from itertools import groupby
 
 from tieline.api.application import bare_app
-from tieline.api.fidelity import assess
-from tieline.api.openapi import describe
+from tieline.api.description.fidelity import assess
+from tieline.api.description.openapi import describe
 from tieline.core.documents import JSON
 from tieline.integrations import ALL
 from tools.tables import table

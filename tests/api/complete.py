@@ -4,8 +4,8 @@ from functools import cache
 from typing import Any
 
 from tieline.api.application import bare_app
-from tieline.api.fidelity import assess
-from tieline.api.openapi import describe
+from tieline.api.description.fidelity import assess
+from tieline.api.description.openapi import describe
 from tieline.integrations import ALL
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.api.conftest import PUBLIC_URL, Client, Instance, NewUser, create_project
-from tieline.api.directory_documents import MOST_REFERENCES, reference_links
+from tieline.api.accounts.documents import MOST_REFERENCES, reference_links
 from tieline.api.turns import MOST
 
 MISSING = "aaaaaaaaaaaaa"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.api import complete
 from tests.api.conftest import Client
-from tieline.api.fidelity import MEANINGS, unknown_exceptions
+from tieline.api.description.fidelity import MEANINGS, unknown_exceptions
 from tieline.integrations import ALL
 
 Table = dict[str, Any]

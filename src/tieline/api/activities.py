@@ -11,7 +11,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from tieline.api.documented import BasisKind, documented
+from tieline.api.description.documented import BasisKind, documented
 from tieline.api.environments import load_environment
 from tieline.api.gate import Access, Admin, Viewer, authorization_of, known_id
 from tieline.api.outputs import ActivityDocument

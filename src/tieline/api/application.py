@@ -8,8 +8,6 @@ import tieline
 from tieline.api import (
     activities,
     deployments,
-    description,
-    directory,
     elsewhere,
     environment_list,
     environment_types,
@@ -17,14 +15,13 @@ from tieline.api import (
     errors,
     git,
     integrations,
-    oauth,
     operations,
-    organizations,
     projects,
     state,
-    users,
     variables,
 )
+from tieline.api.accounts import directory, oauth, organizations, users
+from tieline.api.description import routes as description
 from tieline.api.documents import Writer
 from tieline.api.flights import Flights
 from tieline.api.gate import Gate

@@ -7,7 +7,7 @@ from typing import Final
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from tieline.api.documented import documented
+from tieline.api.description.documented import documented
 from tieline.api.environments import load_environment
 from tieline.api.gate import Admin
 from tieline.api.outputs import Plain

@@ -8,7 +8,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tieline.api.documented import documented
+from tieline.api.description.documented import documented
 from tieline.api.gate import Viewer
 from tieline.api.outputs import EnvironmentDocument
 from tieline.api.responses import Rendered, tagged_bytes

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tieline.api.documented import documented
+from tieline.api.description.documented import documented
 from tieline.api.gate import Viewer
 from tieline.api.outputs import EnvironmentTypeDocument
 from tieline.api.responses import tagged

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tieline.api.bodies import Body, parse
-from tieline.api.documented import documented
+from tieline.api.description.documented import documented
 from tieline.api.documents import environment_operations, is_deletable
 from tieline.api.gate import Access, Admin, Viewer, known_id
 from tieline.api.inputs import EnvironmentActivate, EnvironmentPatch, EnvironmentSynchronize, HTTPAccess

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tieline.api.documented import documented
+from tieline.api.description.documented import documented
 from tieline.api.documents import Writer
 from tieline.api.gate import Viewer
 from tieline.api.git_documents import (

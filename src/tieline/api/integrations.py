@@ -13,7 +13,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from tieline.api.bodies import Body, parse
-from tieline.api.documented import documented
+from tieline.api.description.documented import documented
 from tieline.api.gate import Access, Admin, known_id
 from tieline.api.inputs import IntegrationSync
 from tieline.api.outputs import Integration as IntegrationDocument

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tieline.api.documented import documented
+from tieline.api.description.documented import documented
 from tieline.api.metrics import CONTENT_TYPE
 from tieline.api.outputs import Health
 from tieline.api.plain import answer

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tieline.api.bodies import Body, parse
-from tieline.api.documented import documented
+from tieline.api.description.documented import documented
 from tieline.api.gate import Admin, AnyCaller, Viewer
 from tieline.api.inputs import ProjectCreate, ProjectPatch
 from tieline.api.outputs import Capabilities, ProjectDocument, ProjectSettings

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tieline.api.documented import documented
+from tieline.api.description.documented import documented
 from tieline.api.gate import Operator, known_id
 from tieline.api.outputs import Plain
 from tieline.api.responses import done

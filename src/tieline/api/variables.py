@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tieline.api.bodies import Body, parse, parse_json
-from tieline.api.documented import documented
+from tieline.api.description.documented import documented
 from tieline.api.gate import Access, Admin, known_id
 from tieline.api.inputs import VariableCreate, VariablePatch
 from tieline.api.outputs import Removed, VariableDocument

@@ -8,12 +8,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tieline.api.accounts.documents import reference_links, render_extended_access, render_organization_list
+from tieline.api.accounts.filters import DESCRIBED, select
+from tieline.api.accounts.outputs import ExtendedAccessList, OrganizationList
 from tieline.api.bodies import Body, ListBody, parse, parse_each
-from tieline.api.directory_documents import reference_links, render_extended_access, render_organization_list
-from tieline.api.directory_outputs import ExtendedAccessList, OrganizationList
-from tieline.api.documented import documented
+from tieline.api.description.documented import documented
 from tieline.api.documents import render_api_token, render_grant, render_user
-from tieline.api.filters import DESCRIBED, select
 from tieline.api.gate import Admin, Operator, OwnAccount, Viewer, known_id
 from tieline.api.inputs import AccessGrant, AccessPatch, APITokenCreate, UserCreate
 from tieline.api.outputs import APITokenCreated, APITokenDocument, Plain, User, UserAccess, UserAccessList

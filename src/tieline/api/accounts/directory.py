@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tieline.api.directory_documents import (
+from tieline.api.accounts.documents import (
     render_me,
     render_organization_reference,
     render_profile,
@@ -18,7 +18,7 @@ from tieline.api.directory_documents import (
     render_stub,
     render_user_reference,
 )
-from tieline.api.directory_outputs import (
+from tieline.api.accounts.outputs import (
     Me,
     OrganizationReference,
     PhoneVerification,
@@ -29,7 +29,7 @@ from tieline.api.directory_outputs import (
     UserReference,
     Verification,
 )
-from tieline.api.documented import documented
+from tieline.api.description.documented import documented
 from tieline.api.gate import AnyCaller, OwnAccount, Viewer, is_id
 from tieline.api.responses import JSONResponse, tagged
 from tieline.api.rooms import InRooms

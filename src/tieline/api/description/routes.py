@@ -15,9 +15,9 @@ from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tieline.api.documented import documented
-from tieline.api.fidelity import FidelityDocument, assess
-from tieline.api.openapi import describe
+from tieline.api.description.documented import documented
+from tieline.api.description.fidelity import FidelityDocument, assess
+from tieline.api.description.openapi import describe
 from tieline.api.responses import Rendered, tagged_bytes
 from tieline.api.rooms import InRooms, Rooms
 from tieline.core.errors import NotFound
@@ -25,7 +25,7 @@ from tieline.integrations.base import Registry
 
 router = APIRouter(tags=["Description"])
 
-_OWN: Final = ("tieline.api", "pages")
+_OWN: Final = ("tieline.api.description", "pages")
 _LIBRARY: Final = ("fastapi_offline", "static")
 _SCRIPT: Final = "text/javascript; charset=utf-8"
 _ASSETS: Final = {

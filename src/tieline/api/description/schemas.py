@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from tieline.api.documented import REFERENCE, drop_absent
+from tieline.api.description.documented import REFERENCE, drop_absent
 from tieline.core.documents import JSON
 from tieline.integrations.base import IntegrationType
 from tieline.integrations.fields import validate_create

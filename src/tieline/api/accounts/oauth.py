@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tieline.api.bodies import parse_object, read_bytes
-from tieline.api.documented import documented
+from tieline.api.description.documented import documented
 from tieline.api.inputs import RevocationRequest, TokenRequest
 from tieline.api.outputs import AccessToken as AccessTokenDocument
 from tieline.api.outputs import Nothing, OAuthError

@@ -1,4 +1,4 @@
-"""What clients get of the account side of the API, for the OpenAPI document; `directory_documents` writes it."""
+"""What clients get of the account side of the API, for the OpenAPI document; `documents` writes it."""
 
 from datetime import datetime
 from typing import Any, Literal

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from tieline.api.documented import BasisKind
+from tieline.api.description.documented import BasisKind
 
 
 @dataclass(frozen=True)

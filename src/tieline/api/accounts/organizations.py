@@ -8,16 +8,16 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tieline.api.bodies import Body, parse
-from tieline.api.directory_documents import (
+from tieline.api.accounts.documents import (
     reference_links,
     render_member,
     render_organization,
     render_organization_list,
     render_organization_project,
 )
-from tieline.api.directory_inputs import MemberCreate, OrganizationCreate, OrganizationPatch
-from tieline.api.directory_outputs import (
+from tieline.api.accounts.filters import DESCRIBED, select
+from tieline.api.accounts.inputs import MemberCreate, OrganizationCreate, OrganizationPatch
+from tieline.api.accounts.outputs import (
     MemberDocument,
     MemberList,
     OrganizationDocument,
@@ -25,8 +25,8 @@ from tieline.api.directory_outputs import (
     OrganizationProject,
     OrganizationProjectList,
 )
-from tieline.api.documented import documented
-from tieline.api.filters import DESCRIBED, select
+from tieline.api.bodies import Body, parse
+from tieline.api.description.documented import documented
 from tieline.api.gate import AnyCaller, Operator, OrganizationAdmin, OrganizationViewer, known_id
 from tieline.api.outputs import Plain
 from tieline.api.responses import JSONResponse, done, tagged

@@ -8,11 +8,11 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from tieline.api.documented import MEDIA_TYPE, REFERENCE, Documentation, add_schema, documentation_of
+from tieline.api.description.documented import MEDIA_TYPE, REFERENCE, Documentation, add_schema, documentation_of
+from tieline.api.description.examples import Examples
+from tieline.api.description.schemas import add_integrations
 from tieline.api.errors import Problem, problem, unauthenticated
-from tieline.api.examples import Examples
 from tieline.api.outputs import Error, Health, Integration, Link, Plain
-from tieline.api.schemas import add_integrations
 from tieline.core.documents import JSON
 from tieline.core.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge, Unavailable
 from tieline.integrations.base import IntegrationType

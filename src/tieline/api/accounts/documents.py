@@ -10,7 +10,7 @@ from typing import Final
 
 from starlette.requests import Request
 
-from tieline.api.filters import select
+from tieline.api.accounts.filters import select
 from tieline.core.clock import iso
 from tieline.core.documents import JSON, Account, Organization, Project
 from tieline.store.organizations import Member, Seen

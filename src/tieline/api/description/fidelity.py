@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Final, Literal
 
-from tieline.api.behaviours import BEHAVIOURS, MISSING
+from tieline.api.description.behaviours import BEHAVIOURS, MISSING
 from tieline.api.outputs import Output
 from tieline.core.documents import JSON
 from tieline.integrations.base import IntegrationType
