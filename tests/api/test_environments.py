@@ -189,7 +189,7 @@ async def test_a_patch_changes_what_it_names(client: Client, path: str, project:
         "restrict_robots": False,
         "attributes": {"a": "b"},
         "name": "feature",
-        "unknown": 1,
+        "is_main": True,
     }
     answer = await client("PATCH", f"{path}/feature", body)
     entity = answer.json["_embedded"]["entity"]
@@ -206,6 +206,8 @@ async def test_a_patch_changes_what_it_names(client: Client, path: str, project:
     ("id", "body", "field"),
     [
         ("feature", {"name": "other"}, "name"),
+        ("feature", {"titel": "Feature"}, "titel"),
+        ("feature", {"http_access": {"enabled": True}}, "http_access.enabled"),
         ("feature", {"type": "production"}, "type"),
         ("main", {"type": "staging"}, "type"),
         ("feature", {"parent": "nothing"}, "parent"),

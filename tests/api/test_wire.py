@@ -31,8 +31,16 @@ async def test_a_project_is_complete(client: Client, project: str) -> None:
     assert re.fullmatch(r"[a-z2-7]{13}", shown["id"])
 
 
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+async def test_a_field_that_does_not_exist_is_no_field(client: Client, method: str) -> None:
+    path = "/projects" if method == "POST" else f"/projects/{await create_project(client)}"
+    answer = await client(method, path, {"title": "Shop", "desciption": "Ours"})
+    assert answer.status == 400
+    assert answer.json["detail"] == {"desciption": "There is no such field; did you mean description?"}
+
+
 async def test_creating_a_project_answers_with_the_entity(client: Client) -> None:
-    answer = await client("POST", "/projects", {"title": " Shop ", "timezone": "Europe/Paris", "unknown": 1})
+    answer = await client("POST", "/projects", {"title": " Shop ", "timezone": "Europe/Paris", "id": "mine"})
     assert (answer.status, answer.json["code"]) == (201, 201)
     entity = answer.json["_embedded"]["entity"]
     assert (entity["title"], entity["timezone"]) == ("Shop", "Europe/Paris")

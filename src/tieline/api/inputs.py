@@ -1,10 +1,22 @@
-"""What clients send. Fields that are not named here are ignored: clients send some that no document has."""
+"""What clients send.
 
-from typing import Annotated, Any, Literal, TypeVar, get_args
+Whoever makes or changes a resource hears of a field that does not exist. Orders ignore what is not named here: clients
+send more with them than any document has.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
+from tieline.api.outputs import (
+    APITokenCreated,
+    EnvironmentDocument,
+    ProjectDocument,
+    User,
+    VariableDocument,
+)
 from tieline.core.values import (
     Attributes,
     BasicAuthName,
@@ -43,7 +55,33 @@ class Input(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, use_attribute_docstrings=True, defer_build=True)
 
 
-class ProjectCreate(Input):
+class Part(Input):
+    """A part of a resource."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ResourceInput(Part):
+    """What a resource is made of, or changed to.
+
+    The other fields of its `document` are left out of consideration, because clients send whole documents back.
+    """
+
+    document: ClassVar[type[BaseModel]]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_read_only(cls, body: Mapping[str, Any]) -> Any:
+        shown = {field.alias or name for name, field in cls.document.model_fields.items()} | {"_embedded"}
+        read_only = shown - cls.model_fields.keys()
+        return (
+            {name: value for name, value in body.items() if name not in read_only} if isinstance(body, dict) else body
+        )
+
+
+class ProjectCreate(ResourceInput):
+    document = ProjectDocument
+
     title: Title
     """What people call it."""
 
@@ -66,7 +104,9 @@ class ProjectCreate(Input):
     """The organization that owns it, which you belong to; that of the server if none is named."""
 
 
-class ProjectPatch(Input):
+class ProjectPatch(ResourceInput):
+    document = ProjectDocument
+
     title: IfSent[Title] = None
     """What people call it."""
 
@@ -86,7 +126,7 @@ class ProjectPatch(Input):
     """Where it runs, in your words; part of host names."""
 
 
-class Address(Input):
+class Address(Part):
     permission: Literal["allow", "deny"]
     """Whether requests from there are let in."""
 
@@ -94,7 +134,7 @@ class Address(Input):
     """An IP address or a network."""
 
 
-class HTTPAccess(Input):
+class HTTPAccess(Part):
     is_enabled: bool | None = None
     """Whether access is restricted at all."""
 
@@ -105,7 +145,9 @@ class HTTPAccess(Input):
     """Passwords by user name; replaces all that was there, and null asks for none."""
 
 
-class EnvironmentPatch(Input):
+class EnvironmentPatch(ResourceInput):
+    document = EnvironmentDocument
+
     name: IfSent[str] = None
     """The branch; it cannot be changed here, and the same one is let pass."""
 
@@ -166,7 +208,9 @@ class IntegrationSync(Input):
     """Whether to remove what a doubtful listing had held back."""
 
 
-class VariableCreate(Input):
+class VariableCreate(ResourceInput):
+    document = VariableDocument
+
     name: VariableName
     """What scripts know it by; it cannot be changed."""
 
@@ -183,7 +227,9 @@ class VariableCreate(Input):
     """Whether the value is a secret, which is never shown again."""
 
 
-class VariablePatch(Input):
+class VariablePatch(ResourceInput):
+    document = VariableDocument
+
     name: IfSent[VariableName] = None
     """The name; it cannot be changed, and the same one is let pass."""
 
@@ -200,7 +246,9 @@ class VariablePatch(Input):
     """Whether the value is a secret; what is one stays one."""
 
 
-class UserCreate(Input):
+class UserCreate(ResourceInput):
+    document = User
+
     username: Username
     """A short name of small letters, digits, dots, hyphens and underscores, unique on this server."""
 
@@ -217,7 +265,9 @@ class UserCreate(Input):
     """Whether the user administers the server and sees every project."""
 
 
-class APITokenCreate(Input):
+class APITokenCreate(ResourceInput):
+    document = APITokenCreated
+
     name: Title
     """What the token is for."""
 

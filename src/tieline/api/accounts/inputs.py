@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tieline.api.inputs import IfSent, Input
+from tieline.api.accounts.outputs import OrganizationDocument
+from tieline.api.inputs import IfSent, Input, ResourceInput
 from tieline.core.documents import Role
 from tieline.core.values import Name, Title
 
@@ -13,7 +14,9 @@ OrganizationName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 OrganizationPermission = Literal["admin", "billing", "members", "plans", "projects:create", "projects:list"]
 
 
-class OrganizationCreate(Input):
+class OrganizationCreate(ResourceInput):
+    document = OrganizationDocument
+
     name: OrganizationName
     """What it is named by in commands: small letters, digits and hyphens."""
 
@@ -24,7 +27,9 @@ class OrganizationCreate(Input):
     """The user who owns it; the caller if nobody is named."""
 
 
-class OrganizationPatch(Input):
+class OrganizationPatch(ResourceInput):
+    document = OrganizationDocument
+
     name: IfSent[OrganizationName] = None
     """What it is named by in commands: small letters, digits and hyphens."""
 

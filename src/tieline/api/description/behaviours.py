@@ -94,7 +94,7 @@ _CHANGES: Final = _about(
     (
         "unknown fields",
         "documented",
-        "An integration refuses them, as the vendor's document says; other documents ignore them.",
+        "Whoever makes or changes something hears of them, as the vendor's document says; orders ignore them.",
     ),
     (
         "null",

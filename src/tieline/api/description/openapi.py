@@ -44,9 +44,10 @@ _FRAMEWORKS: Final = ("HTTPValidationError", "ValidationError")
 _BEARER: Final = {"type": "http", "scheme": "bearer", "description": "An access token, or an API token itself."}
 _DESCRIPTION: Final = (
     "Every path about projects, users and organizations is also served under `/api`, and every GET takes HEAD too. "
-    "What is read-only in a document is ignored in a request, so that a document can be sent back. An integration "
-    "refuses other fields that are not named here; everything else ignores them. What of this is the vendor's and what "
-    "is Tieline's own is told at `/fidelity`; each operation has it as `x-basis`."
+    "What is read-only in a document is ignored in a request, so that a document can be sent back. Whoever makes or "
+    "changes something hears of other fields that are not named here; orders, such as to activate an environment, "
+    "ignore them. What of this is the vendor's and what is Tieline's own is told at `/fidelity`; each operation has it "
+    "as `x-basis`."
 )
 _TAGS: Final = {
     "Project": "What an integration belongs to: it has a repository, environments and people.",
