@@ -1,5 +1,6 @@
 """A host that answers wrongly changes nothing, whatever it says. Nor does a worker that dies half way."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -165,6 +166,13 @@ async def test_a_limit_is_honoured(room: Room) -> None:
     room.forge.fault = raising(RateLimited("slow down", until))
     await room.fetch()
     assert (await room.integration()).next_reconcile_at == until
+
+
+async def test_a_fetch_that_fails_leaves_nothing_running(room: Room) -> None:
+    room.forge.fault = raising(RateLimited("slow down", now()))
+    await room.fetch()
+    names = [getattr(each.get_coro(), "__qualname__", "") for each in asyncio.all_tasks()]
+    assert [name for name in names if name.startswith("Mirror.")] == []
 
 
 async def test_a_disk_that_fails_is_a_failure_that_is_told_and_heals(room: Room) -> None:

@@ -18,6 +18,7 @@ from typing import Final
 from tieline.core.documents import Commit
 from tieline.core.errors import Conflict, GitFailed, NotFound, RemoteBroken, RemoteNotFound, Unavailable
 from tieline.core.http import HTTPClient
+from tieline.core.together import both
 from tieline.git.advertisement import RemoteRefs
 from tieline.git.command import LARGEST_FILE, MEGABYTE, Command, run, run_for_beginning, run_for_status
 from tieline.git.failures import explain, is_vanished_object
@@ -190,7 +191,7 @@ class Mirror:
         """
         known = old is not None and await self.has(old)
         since = (f"^{old}",) if known else ()
-        log, count = await asyncio.gather(
+        log, count = await both(
             self._read_beginning(
                 MOST_BYTES_OF_LOG, "log", LOG_FORMAT, f"--max-count={limit}", checked_sha(new), *since, "--"
             ),

@@ -22,6 +22,7 @@ from tieline.core.errors import (
 from tieline.core.kinds import fetch_scope, integration_actor
 from tieline.core.ports import Log
 from tieline.core.remote import Scope
+from tieline.core.together import both
 from tieline.git.mirror import Mirror, Repositories
 from tieline.git.refs import HEADS, PULLS, staging
 from tieline.integrations.base import Registry, Source
@@ -182,9 +183,7 @@ class Reconciler:
     async def _look_and_fetch(self, situation: Situation, scope: Scope) -> Observation:
         """The observation with its commits here; once more when a branch vanished between the two."""
         # Its own refs are listed while the host is asked: a commit is not gone because its ref is.
-        observation, refs = await asyncio.gather(
-            self.look(situation, scope), self._mirror(situation.integration).refs()
-        )
+        observation, refs = await both(self.look(situation, scope), self._mirror(situation.integration).refs())
         present = frozenset(refs.values())
         try:
             return await self._fetch(situation, scope, observation, present)
