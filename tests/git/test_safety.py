@@ -30,7 +30,7 @@ from tieline.core.errors import (
 )
 from tieline.core.remote import GitCredentials
 from tieline.core.secret import Secret
-from tieline.git.command import MEGABYTE, Command, environment_of, run
+from tieline.git.command import MEGABYTE, Command, conversing, environment_of, run
 from tieline.git.failures import explain
 from tieline.git.mirror import Mirror, Repositories, check_size
 from tieline.git.storage import locked
@@ -293,6 +293,16 @@ async def test_nothing_of_git_is_left_running(host: Host, mirror: Mirror, how: s
     stall.release.set()
     host.server.fault = None
     assert await mirror.fetch(host.remote(), "int", {"main": sha}) == {"main": sha}
+
+
+async def test_a_git_that_has_more_to_say_than_anybody_reads_is_ended(host: Host) -> None:
+    blob = host.repository.git("hash-object", "-w", "--stdin", stdin=b"x" * 8 * MEGABYTE)
+    talking = Command(("cat-file", "--batch"), environment={"GIT_DIR": str(host.repository.path)}, seconds=1)
+    async with asyncio.timeout(20):
+        with pytest.raises(GitFailed, match="longer than 1 s"):
+            async with conversing(talking) as git:
+                assert await git.ask(blob.encode()) == f"{blob} blob {8 * MEGABYTE}".encode()
+                await asyncio.Event().wait()
 
 
 async def as_bytes(command: Command) -> dict[str, str]:

@@ -267,8 +267,15 @@ async def _end(process: Process) -> None:
     _signal_group(process.pid, signal.SIGTERM)
     with suppress(TimeoutError):
         async with asyncio.timeout(_GRACE_SECONDS):
-            await process.wait()
+            await _ended(process)
     _signal_group(process.pid, signal.SIGKILL)
+    await _ended(process)
+
+
+async def _ended(process: Process) -> None:
+    """Wait for its end, which a pipe that is full and that nobody empties would hide."""
+    await _read(process.stdout, 0)
+    await _read(process.stderr, 0)
     await process.wait()
 
 
