@@ -28,7 +28,7 @@ demo: $(STAMP) ## Show Tieline at work on a simulated Bitbucket; ONCE=1 ends aft
 .PHONY: test
 test: $(STAMP) $(CLIENTS) ## Run every test
 	@$(BIN)/python -m compileall -q src # the servers that tests start do not compile themselves each time then
-	@$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 .PHONY: check
 check: $(STAMP) ## Check format, lint, types, import rules and docs
