@@ -50,7 +50,9 @@ class Server:
         return (self.folder / "server.log").read_text(errors="replace")
 
     async def __aenter__(self) -> Self:
-        self.session = aiohttp.ClientSession(headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+        # Shorter than the server's own patience: whoever was busy meanwhile does not notice that it hung up.
+        connector = aiohttp.TCPConnector(keepalive_timeout=2)
+        self.session = aiohttp.ClientSession(connector=connector, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
         await self.start()
         return self
 
