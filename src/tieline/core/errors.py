@@ -26,6 +26,9 @@ TielineError
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Literal
+
+Silence = Literal["dns", "connection", "tls", "certificate", "timeout", "closed"]
 
 
 class TielineError(Exception):
@@ -73,11 +76,17 @@ class DatabaseAway(Unavailable):
 
 
 class RemoteError(TielineError):
-    """Something outside answered wrongly, or not at all."""
+    """Something outside answered wrongly, or not at all. `address` is the one that was dialled, where there was one."""
+
+    address: str = ""
 
 
 class Unreachable(RemoteError):
-    """No answer came: DNS, connection, TLS or time limit."""
+    """No answer came. `reason` says what failed: `timeout` is the time limit, `closed` a connection that broke off."""
+
+    def __init__(self, message: str, reason: Silence = "connection") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class EgressRefused(RemoteError):

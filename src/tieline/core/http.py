@@ -11,7 +11,10 @@ from tieline.core.errors import RemoteBroken
 
 @dataclass(frozen=True)
 class Request:
-    """One outgoing request. `seconds` bounds it whole, from DNS to the last byte of the answer."""
+    """One outgoing request. `seconds` bounds it whole, from DNS to the last byte of the answer.
+
+    An answer above `max_bytes` is an error, unless `cut` says that its first `max_bytes` will do.
+    """
 
     method: str
     url: str
@@ -19,16 +22,21 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     seconds: float = 20.0
     max_bytes: int = 8 * 1024 * 1024
+    cut: bool = False
 
 
 @dataclass(frozen=True)
 class Response:
-    """An answer of any status; redirects are not followed. Header names are lower case."""
+    """An answer of any status; redirects are not followed. Header names are lower case.
+
+    `address` is the one that was dialled; `is_cut` says that there was more than the body.
+    """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     address: str = ""
+    is_cut: bool = False
 
     def json(self) -> Any:
         """The body, which must be JSON by its content type too: maintenance pages answer 200 in HTML."""

@@ -17,6 +17,17 @@ class Log(Protocol):
         ...
 
 
+class Journal(Log, Protocol):
+    """The log of the activity of one delivery."""
+
+    async def before_effect(self) -> None:
+        """Call before the first thing that must never be done twice: it is on record when this returns.
+
+        A delivery that is interrupted after that is not tried again.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How an activity ended. `updates` are merged into its payload."""

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tieline.core.deliveries import Message, Receipt
 from tieline.core.documents import JSON, Integration
 from tieline.core.errors import NotFound
-from tieline.core.ports import Toolbox
+from tieline.core.ports import Journal, Toolbox
 from tieline.core.remote import (
     BuildStatus,
     GitCredentials,
@@ -72,6 +73,14 @@ class StatusReporter(Protocol):
         ...
 
 
+class ActivitySink(Protocol):
+    """Somebody who wants to know of activities."""
+
+    async def deliver(self, message: Message, journal: Journal) -> Receipt:
+        """Make one attempt. What goes wrong outside is in the receipt; errors that are raised are bugs."""
+        ...
+
+
 class Validator(Protocol):
     """Asks the outside service whether the integration can work."""
 
@@ -123,6 +132,7 @@ class IntegrationType:
     source: Callable[[Integration, Toolbox], Source] | None = None
     hook_registrar: Callable[[Integration, Toolbox], HookRegistrar] | None = None
     status_reporter: Callable[[Integration, Toolbox], StatusReporter] | None = None
+    sink: Callable[[Integration, Toolbox], ActivitySink] | None = None
     validator: Callable[[Integration, Toolbox], Validator] | None = None
 
     @property
@@ -165,6 +175,10 @@ class Registry:
 
     def status_reporter(self, integration: Integration) -> StatusReporter | None:
         make = self[integration.type].status_reporter
+        return make(integration, self.toolbox) if make else None
+
+    def sink(self, integration: Integration) -> ActivitySink | None:
+        make = self[integration.type].sink
         return make(integration, self.toolbox) if make else None
 
     def validator(self, integration: Integration) -> Validator | None:
