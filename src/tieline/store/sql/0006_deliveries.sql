@@ -1,0 +1,110 @@
+-- What happened, who is told of it, and how far that got.
+
+alter table integration add column is_sink boolean not null default false; -- wants to be told of activities
+create index integration_sinks on integration (project_id) where is_sink and deleted_at is null;
+
+-- The outbox: activities as they were when they entered a state, until somebody has looked who wants to know.
+create table activity_event (
+    id bigint generated always as identity primary key,
+    project_id text not null references project on delete cascade,
+    activity jsonb not null,
+    at timestamptz not null default clock_timestamp()
+);
+create index activity_event_of_project on activity_event (project_id, id);
+
+-- What receivers are told of one event: the same bytes for all of them, at every attempt.
+create table message (
+    id bigint generated always as identity primary key,
+    project_id text not null references project on delete cascade,
+    cause_id text not null,           -- the activity
+    type text not null,
+    state text not null,
+    result text,
+    environment_id text,
+    body bytea not null,
+    created_at timestamptz not null default clock_timestamp()
+);
+create index message_age on message (created_at);
+
+-- How it stands with whoever is told by one integration.
+create table receiver (
+    integration_id text primary key references integration on delete cascade,
+    failures integer not null default 0, -- attempts that failed one after the other
+    failing_since timestamptz,        -- nothing but failures since then
+    closed_until timestamptz,         -- the breaker: nothing is tried before
+    paused_at timestamptz,
+    paused_because text
+);
+
+-- The processes that deliver. One that is silent for a while is dead, and what it had claimed is free.
+create table sender (
+    id text primary key,
+    seen_at timestamptz not null default clock_timestamp()
+);
+
+alter table delivery rename to delivery_before;
+alter index delivery_due rename to delivery_before_due;
+alter index delivery_failed rename to delivery_before_failed;
+alter table delivery_before rename constraint delivery_pkey to delivery_before_pkey;
+
+create table delivery (
+    id bigint generated always as identity primary key,
+    project_id text not null,
+    integration_id text not null references integration on delete cascade,
+    kind text not null check (kind in ('activity', 'commit_status')),
+    message_id bigint,                -- of an activity
+    payload jsonb,                    -- of a commit status
+    cause_id text,                    -- the activity that it tells of
+    activity_id text,                 -- the activity that it is itself, once there is something to tell
+    order_key text,                   -- deliveries of one key go out one after the other; null goes out at once
+    is_first boolean not null,        -- nothing of its key is open before it
+    state text not null default 'pending'
+        check (state in ('pending', 'delivering', 'delivered', 'waiting', 'failed', 'held')),
+    attempts integer not null default 0, -- those that count, since it was added or replayed
+    tries integer not null default 0, -- all there ever were
+    due_at timestamptz not null default clock_timestamp(),
+    planned_seconds real not null default 0, -- how long it was to wait until then
+    claimed_by text,
+    has_effects boolean not null default false, -- interrupted now, it must not be tried again
+    last_error text,
+    created_at timestamptz not null default clock_timestamp(),
+    finished_at timestamptz
+);
+-- What may be claimed; behind one that waits hours there may be a million others, which are not looked at.
+create index delivery_due on delivery (integration_id, state, due_at)
+    where is_first and state in ('pending', 'waiting');
+create index delivery_in_order on delivery (integration_id, order_key, id)
+    where state in ('pending', 'delivering', 'waiting', 'held');
+create index delivery_in_flight on delivery (integration_id) where state = 'delivering';
+create index delivery_listed on delivery (integration_id, id desc);
+create index delivery_failed on delivery (integration_id, id desc) where state in ('failed', 'held');
+create index delivery_message on delivery (message_id);
+create index delivery_finished on delivery (finished_at) where state in ('delivered', 'failed');
+
+insert into delivery (
+    project_id, integration_id, kind, payload, cause_id, order_key, is_first, state, attempts, tries, due_at,
+    last_error, created_at, finished_at)
+select project_id, integration_id, kind, payload, activity_id, order_key,
+       state <> 'pending' or not exists (
+           select 1 from delivery_before as first
+           where first.integration_id = old.integration_id and first.order_key = old.order_key
+             and first.state = 'pending' and first.id < old.id),
+       case when state = 'pending' and attempts > 0 then 'waiting' else state end,
+       attempts, attempts, next_attempt_at, last_error, created_at, finished_at
+from delivery_before as old order by id;
+drop table delivery_before;
+
+create table delivery_attempt (
+    delivery_id bigint not null references delivery on delete cascade,
+    number integer not null,
+    started_at timestamptz not null,
+    seconds real not null,
+    verdict text not null,
+    sentence text not null,
+    error text,                       -- the class of what went wrong
+    status integer,
+    address text,                     -- the one that was dialled
+    request jsonb,                    -- {"method", "url", "headers"}; its body is the message's
+    answer bytea,                     -- the beginning of it
+    primary key (delivery_id, number)
+);
