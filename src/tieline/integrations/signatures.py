@@ -1,0 +1,77 @@
+"""How a message is signed, so that its receiver knows who sent it and that nobody changed it. Pure.
+
+Two schemes side by side: the vendor's `X-JWS-Signature` (RFC 7515, unencoded and detached after RFC 7797), and the
+headers of Standard Webhooks 1.0.0, which add an id, a time, and more than one key while a key is replaced.
+"""
+
+import hmac
+from base64 import b64decode, b64encode, urlsafe_b64encode
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from tieline.core.deliveries import Message
+from tieline.core.secret import Secret
+
+PROTECTED_HEADER: Final = b'{"alg":"HS256","b64":false,"crit":["b64"]}'
+STANDARD_PREFIX: Final = "whsec_"
+# RFC 7518 section 3.2 asks for keys as long as the hash, and some libraries insist.
+LEAST_KEY: Final = 32
+
+_PROTECTED: Final = urlsafe_b64encode(PROTECTED_HEADER).rstrip(b"=")
+_JWS_INPUT: Final = _PROTECTED + b"."
+_JWS_START: Final = _PROTECTED.decode() + ".."
+
+
+def signed_headers(message: Message, moment: datetime, keys: Sequence[Secret]) -> dict[str, str]:
+    """What goes out with a message at `moment`, the time of the attempt. `keys` has the newest first.
+
+    The vendor's header has room for one signature only: it is the newest key's.
+    """
+    headers = {"Content-Type": "application/json"}
+    if keys:
+        headers["X-JWS-Signature"] = jws_signature(message.body, keys[0])
+    return headers | webhook_headers(message.id, moment, message.body, keys)
+
+
+def jws_signature(body: bytes, key: Secret) -> str:
+    """The value of `X-JWS-Signature`: HS256 over the raw body, with the UTF-8 bytes of the key."""
+    signature = hmac.digest(key.reveal().encode(), _JWS_INPUT + body, "sha256")
+    return _JWS_START + urlsafe_b64encode(signature).rstrip(b"=").decode()
+
+
+def webhook_headers(message_id: str, moment: datetime, body: bytes, keys: Sequence[Secret]) -> dict[str, str]:
+    """The headers of Standard Webhooks. Without a key there is nothing to sign with: id and time alone."""
+    timestamp = str(int(moment.timestamp()))
+    headers = {"webhook-id": message_id, "webhook-timestamp": timestamp}
+    if keys:
+        signed = b"%b.%b.%b" % (message_id.encode(), timestamp.encode(), body)
+        headers["webhook-signature"] = " ".join(_standard_signature(signed, key) for key in keys)
+    return headers
+
+
+def weak_key(key: Secret) -> str | None:
+    """What to tell whoever chose a key that some receivers cannot verify with; it never quotes the key."""
+    length = len(key.reveal().encode())
+    if length >= LEAST_KEY:
+        return None
+    return (
+        f"The key is shorter than {LEAST_KEY} bytes (it has {length}), and some libraries refuse to verify with such "
+        "a key. Please use a longer one, for example from: openssl rand -hex 32"
+    )
+
+
+def _standard_signature(signed: bytes, key: Secret) -> str:
+    return "v1," + b64encode(hmac.digest(_standard_key(key.reveal()), signed, "sha256")).decode()
+
+
+def _standard_key(written: str) -> bytes:
+    """The bytes that the libraries of Standard Webhooks make of a key in their spelling; else the text itself."""
+    if written.startswith(STANDARD_PREFIX):
+        encoded = written.removeprefix(STANDARD_PREFIX)
+        try:
+            return b64decode(encoded + "=" * (-len(encoded) % 4), validate=True) or written.encode()
+        except ValueError:
+            # What only looks like that spelling: its libraries refuse it, so no receiver can use it as such.
+            return written.encode()
+    return written.encode()
