@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
+BENCH := .venv/.bench-ready
 CLIENTS := tests/clients/node_modules/.ready examples/vitest/node_modules/.ready
 
 .PHONY: help
@@ -45,8 +46,11 @@ format: $(STAMP) ## Format the code and write the generated parts of the docs
 	$(BIN)/python -m tools.docs
 
 .PHONY: bench
-bench: $(STAMP) ## Measure, and print one table of ratios
+bench: $(BENCH) ## Measure, and print one table of ratios
 	@$(BIN)/python -m bench $(ARGS)
+
+$(BENCH): tools/setup-bench requirements/bench.txt $(STAMP)
+	@tools/setup-bench
 
 .PHONY: lock
 lock: $(STAMP) $(CLIENTS) ## Write the requirements files anew from pyproject.toml
