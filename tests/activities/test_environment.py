@@ -140,6 +140,8 @@ async def test_the_first_build_of_a_pull_request_starts_with_its_parents_data(si
     assert done.timings.keys() == {"wait", "sync_data", "build", "deploy", "execute"}
     assert [command["exit_code"] for command in done.commands] == [0, 0, 0]
     assert done.payload["deployment"]["urls"] == ["http://pr-7.localhost/"]
+    assert done.payload["deployment"]["routes"]["http://pr-7.localhost/"]["primary"] is True
+    assert done.payload["environment"]["has_deployment"] is True
     now = await site.world.environment("pr-7")
     assert now is not None
     assert now.deployment is not None
@@ -183,6 +185,7 @@ async def test_a_failed_build_keeps_the_former_deployment(site: Site) -> None:
     assert (done.state, done.result, done.failure_reason) == ("complete", "failure", "shell")
     assert done.commands == ({"app": "main", "type": "build", "exit_code": 4},)
     assert "build" in done.timings
+    assert done.payload["deployment"]["urls"] == ["http://former/"]
     assert (await site.world.text(done)).endswith("The deployer's build ended with exit status 4.\n")
     now = await site.world.environment("main")
     assert now is not None
@@ -242,6 +245,7 @@ async def test_activation_builds_and_deploys(site: Site) -> None:
     done = await site.run(kinds.activate(PROJECT, main, ANN))
     assert done.result == "success"
     assert site.actions() == ["build", "deploy"]
+    assert done.payload["environment"]["status"] == "active"
     now = await site.world.environment("main")
     assert now is not None
     assert (now.status, now.has_remote) == ("active", True)
@@ -250,7 +254,8 @@ async def test_activation_builds_and_deploys(site: Site) -> None:
 async def test_a_failed_activation_leaves_it_inactive(site: Site) -> None:
     await site.save("main", status="inactive")
     site.fail("deploy")
-    await site.run(kinds.activate(PROJECT, await site.commit(MAIN), ANN))
+    done = await site.run(kinds.activate(PROJECT, await site.commit(MAIN), ANN))
+    assert "deployment" not in done.payload
     now = await site.world.environment("main")
     assert now is not None
     assert (now.status, now.deployment) == ("inactive", None)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tieline.activities.log import Superseded
@@ -11,10 +11,11 @@ from tieline.activities.steps import Steps
 from tieline.activities.trees import tree_of
 from tieline.core import kinds
 from tieline.core.clock import now
-from tieline.core.documents import JSON, Activity, Commit, Deployment, Environment
+from tieline.core.deployments import deployment_of, render_deployed
+from tieline.core.documents import JSON, Activity, Commit, Deployment, Environment, Project
 from tieline.core.errors import Cancelled, Conflict, DeployFailed
 from tieline.core.ports import ActivityHandler, Deployer, DeploySubject, Log, OrderWriter, Outcome
-from tieline.core.wire import render_deployment
+from tieline.core.wire import render_environment, without_passwords
 from tieline.git.folders import remove_folder
 from tieline.git.mirror import Repositories
 from tieline.git.refs import HEADS, RefUpdate, pull_ref
@@ -22,7 +23,7 @@ from tieline.store import activities, due, environments, integrations, projects
 from tieline.store.database import Connection, Database
 from tieline.store.seal import SecretBox
 
-Work = Callable[[Activity, Steps], Awaitable[JSON]]
+Work = Callable[[Activity, Steps], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -72,24 +73,36 @@ class EnvironmentActivities:
 
     async def _run(self, activity: Activity, steps: Steps, work: Work) -> Outcome:
         try:
-            payload = await work(activity, steps)
+            await work(activity, steps)
         except DeployFailed as error:
             await steps.log.write(str(error))
-            reason = failure_reason_of(error)
-            return Outcome("failure", reason, timings=steps.timings, commands=tuple(steps.commands))
-        return Outcome(timings=steps.timings, payload=payload, commands=tuple(steps.commands))
+            outcome = Outcome("failure", failure_reason_of(error))
+        else:
+            outcome = Outcome()
+        payload = await self._payload(activity, steps.subject.project, is_changed=outcome.result == "success")
+        return replace(outcome, timings=steps.timings, payload=payload, commands=tuple(steps.commands))
 
-    async def _push(self, activity: Activity, steps: Steps) -> JSON:
+    async def _payload(self, activity: Activity, project: Project, *, is_changed: bool) -> JSON:
+        """What the activity tells of the environment when it ends: how it is, if that changed, and what runs."""
+        environment = await self._find(activity)
+        if environment is None:
+            return {}
+        deployment = deployment_of(environment)
+        return {
+            **({"environment": without_passwords(render_environment(environment, project))} if is_changed else {}),
+            **({"deployment": render_deployed(environment, deployment, project)} if deployment else {}),
+        }
+
+    async def _push(self, activity: Activity, steps: Steps) -> None:
         status = steps.subject.environment.status
         if status in ("inactive", "paused"):
             raise Cancelled(f"The environment is {status}, so this commit is not built.")
-        return await self._build_and_deploy(activity, steps)
+        await self._build_and_deploy(activity, steps)
 
-    async def _activate(self, activity: Activity, steps: Steps) -> JSON:
-        payload = await self._build_and_deploy(activity, steps)
+    async def _activate(self, activity: Activity, steps: Steps) -> None:
+        await self._build_and_deploy(activity, steps)
         await self._save(activity, status="active")
         await self._catch_up(activity, steps)
-        return payload
 
     async def _catch_up(self, activity: Activity, steps: Steps) -> None:
         """Have built, or approved, what was pushed meanwhile: nobody builds for an environment that is not active."""
@@ -106,43 +119,42 @@ class EnvironmentActivities:
                 # The approval was for the commit that was built.
                 await environments.save(conn, current.project_id, current.id, awaiting_approval=True)
             elif is_behind(current, built) and await activities.pending_of(conn, key, kinds.PUSH) is None:
-                await activities.create(conn, kinds.push(steps.subject.project, current, commits, total, actor))
+                push = kinds.push(steps.subject.project, current, commits, total, actor, {"old_commit": built})
+                await activities.create(conn, push)
             await _require_current(conn, activity)
 
     async def _commits(self, environment: Environment, built: str) -> tuple[Sequence[Commit], int]:
         repository, head = self._shop.repositories.open(environment.project_id), environment.head_commit or built
         return await repository.commits(built, head) if await repository.has(head) else ((), 0)
 
-    async def _redeploy(self, activity: Activity, steps: Steps) -> JSON:
+    async def _redeploy(self, activity: Activity, steps: Steps) -> None:
         if steps.subject.environment.deployment is None:
-            return await self._build_and_deploy(activity, steps)
+            await self._build_and_deploy(activity, steps)
+            return
         async with self._tree(activity, steps) as tree:
-            return await self._deploy(activity, steps, tree)
+            await self._deploy(activity, steps, tree)
 
-    async def _synchronize(self, activity: Activity, steps: Steps) -> JSON:
+    async def _synchronize(self, activity: Activity, steps: Steps) -> None:
         parent = steps.subject.parent
         if parent is None:
             raise Conflict("The environment has no parent to copy data from.")
         if parent.deployment is None or steps.subject.environment.deployment is None:
             raise Conflict(f"Both {steps.subject.environment.id} and {parent.id} must be deployed to copy data.")
         await self._sync_data(activity, steps, parent)
-        return {}
 
-    async def _pause(self, activity: Activity, steps: Steps) -> JSON:
+    async def _pause(self, activity: Activity, steps: Steps) -> None:
         await steps.run("pause")
         await self._save(activity, status="paused")
-        return {}
 
-    async def _deactivate(self, activity: Activity, steps: Steps) -> JSON:
+    async def _deactivate(self, activity: Activity, steps: Steps) -> None:
         await steps.run("delete")
         await self._save(activity, status="inactive", deployment=None, data_synced_at=None)
-        return {}
 
-    async def _build_and_deploy(self, activity: Activity, steps: Steps) -> JSON:
+    async def _build_and_deploy(self, activity: Activity, steps: Steps) -> None:
         async with self._tree(activity, steps) as tree:
             await self._sync_data_before_build(activity, steps)
             await steps.run("build", tree)
-            return await self._deploy(activity, steps, tree)
+            await self._deploy(activity, steps, tree)
 
     async def _sync_data_before_build(self, activity: Activity, steps: Steps) -> None:
         environment, parent = steps.subject.environment, steps.subject.parent
@@ -158,7 +170,7 @@ class EnvironmentActivities:
         await steps.run("sync-data")
         await self._save(activity, data_synced_at=now())
 
-    async def _deploy(self, activity: Activity, steps: Steps, tree: Path) -> JSON:
+    async def _deploy(self, activity: Activity, steps: Steps, tree: Path) -> None:
         answer = await steps.run("deploy", tree)
         former = steps.subject.environment.deployment
         urls = answer.urls or (former.urls if former else ())
@@ -166,7 +178,6 @@ class EnvironmentActivities:
         await self._save(activity, deployment=deployment, last_active_at=deployment.deployed_at)
         for url in deployment.urls:
             await steps.log.write(f"Environment URL: {url}")
-        return {"deployment": render_deployment(deployment)}
 
     async def _resyncs(self, environment: Environment) -> bool:
         if not environment.is_pull or environment.integration_id is None:
@@ -191,10 +202,9 @@ class EnvironmentActivities:
         await self._forget(activity, environment)
         return outcome
 
-    async def _take_down(self, activity: Activity, steps: Steps) -> JSON:
+    async def _take_down(self, activity: Activity, steps: Steps) -> None:
         if await self._was_ever_up(activity, steps.subject.environment):
             await steps.run("delete")
-        return {}
 
     async def _was_ever_up(self, activity: Activity, environment: Environment) -> bool:
         if environment.deployment or environment.last_active_at or environment.data_synced_at:

@@ -110,7 +110,7 @@ class Writer:
 
     def activity(self, activity: Activity, *, is_admin: bool) -> JSON:
         """An activity, at its project's path even when it belongs to an integration or environment."""
-        path = _path(activity.project_id, "activities", activity.id)
+        path = wire.activity_path(activity)
         links = {"self": self._self(path), "log": _link(f"{path}/log")}
         if is_admin and is_cancellable(activity):
             links["#cancel"] = _link(f"{path}/cancel")
@@ -139,7 +139,7 @@ class Writer:
             "updated_at": iso(integration.updated_at),
             "type": integration.type,
             "role": "",
-            **render_config(kind.fields, integration.config),
+            **render_config(kind.fields, integration.config, integration.secrets),
             "_links": links,
         }
 

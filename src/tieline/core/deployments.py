@@ -4,7 +4,7 @@ from typing import Final
 
 from tieline.core.clock import iso
 from tieline.core.documents import JSON, Deployment, Environment, Project
-from tieline.core.wire import render_subscription
+from tieline.core.wire import render_deployment, render_subscription, without_passwords
 
 CURRENT: Final = "current"
 
@@ -15,7 +15,23 @@ def deployment_of(environment: Environment) -> Deployment | None:
 
 
 def render_current(environment: Environment, deployment: Deployment, project: Project, public_url: str) -> JSON:
-    """What runs now. Containers are the deployer's, so there are none here; `public_url` is this server's."""
+    """What runs now, for clients. `public_url` is the root under which they reach this server."""
+    return {
+        **_render(environment, deployment, project),
+        "subscription": render_subscription(project.id, public_url),
+    }
+
+
+def render_deployed(environment: Environment, deployment: Deployment, project: Project) -> JSON:
+    """What runs now, as activities keep it: without passwords, and without what depends on how clients come here."""
+    return {
+        **without_passwords(_render(environment, deployment, project)),
+        **render_deployment(deployment),
+    }
+
+
+def _render(environment: Environment, deployment: Deployment, project: Project) -> JSON:
+    """The vendor's document. Containers are the deployer's, so there are none here."""
     moment = iso(deployment.deployed_at)
     return {
         "id": CURRENT,
@@ -39,7 +55,6 @@ def render_current(environment: Environment, deployment: Deployment, project: Pr
         "restrict_robots": environment.restrict_robots,
         "variables": [],
         "access": [],
-        "subscription": render_subscription(project, public_url),
         "services": {},
         "routes": {url: _route(url, is_primary=place == 0) for place, url in enumerate(deployment.urls)},
         "webapps": {},

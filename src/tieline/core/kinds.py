@@ -5,6 +5,7 @@ from outside (branches, titles, names) is escaped.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from html import escape
 from typing import Final
@@ -75,10 +76,13 @@ def push(
 ) -> NewActivity:
     """New commits to build. `commits` is newest first and may be cut; `total` counts them all.
 
-    `parameters.commit` is what gets built; it defaults to the environment's head.
+    `parameters.commit` is what gets built; it defaults to the environment's head. Receivers know it by the vendor's
+    name, `new_commit`; `parameters.old_commit` is what was built before, None where nothing was.
     """
     payload = {"commits": [render_commit(each) for each in commits[:SHOWN_COMMITS]], "commits_count": total}
-    return _environment(PUSH, "pushed to", project, environment, actor, parameters, payload)
+    given = {"commit": environment.head_commit, "old_commit": None, **(parameters or {})}
+    named = {**given, "new_commit": given["commit"]}
+    return _environment(PUSH, "pushed to", project, environment, actor, named, payload)
 
 
 def activate(project: Project, environment: Environment, actor: Actor) -> NewActivity:
@@ -153,6 +157,29 @@ def fetch(
     place = str(integration.config.get("repository") or title)
     text = f"Fetching from {title} repository {place}"
     return _integration("fetch", text, project, integration, actor, parameters)
+
+
+def integration_paused(
+    project: Project, integration: Integration, title: str, because: str, actor: Actor
+) -> NewActivity:
+    """A record that an integration is told nothing from now on; `because` is a sentence."""
+    text = f"Paused the integration {title} ({integration.id}): {because}"
+    return _record("pause", text, project, integration, actor)
+
+
+def integration_resumed(project: Project, integration: Integration, title: str, held: int, actor: Actor) -> NewActivity:
+    """A record that a paused integration goes on, with `held` deliveries that were kept for it."""
+    text = f"Resumed the integration {title} ({integration.id}); deliveries that were held: {held}"
+    return _record("resume", text, project, integration, actor)
+
+
+def delivery_type(integration_type: str) -> str:
+    """The type of the activity that a delivery is."""
+    return f"integration.{integration_type}"
+
+
+def _record(verb: str, text: str, project: Project, integration: Integration, actor: Actor) -> NewActivity:
+    return replace(_integration(verb, text, project, integration, actor), concurrency_key=None)
 
 
 def fetch_parameters(scope: Scope, reason: str, *, confirm_prune: bool = False) -> JSON:
@@ -237,7 +264,12 @@ def _environment(
         type=activity_type,
         description=description,
         text=text,
-        parameters={"environment": environment.id, "commit": environment.head_commit, **(parameters or {})},
+        parameters={
+            "user": actor.id,
+            "environment": environment.id,
+            "commit": environment.head_commit,
+            **(parameters or {}),
+        },
         payload={**_payload(project, actor, environment=environment), **(more_payload or {})},
         concurrency_key=environment_key(project.id, environment.id),
         is_production=environment.type == "production",

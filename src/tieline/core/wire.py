@@ -3,10 +3,14 @@
 Every key of the vendor's schemas is present. What its clients cannot bear as null is never null.
 """
 
+from typing import Final
 from urllib.parse import urlsplit
 
 from tieline.core.clock import iso
 from tieline.core.documents import JSON, Activity, Deployment, DeploymentOutcome, Environment, Integration, Project
+
+# How much of a log is sent with an activity, in bytes of UTF-8.
+SENT_LOG: Final = 256 * 1024
 
 
 def render_activity(activity: Activity, log_url: str) -> JSON:
@@ -37,6 +41,56 @@ def render_activity(activity: Activity, log_url: str) -> JSON:
     if activity.integration_id:
         document["integration"] = activity.integration_id
     return document
+
+
+def activity_path(activity: Activity) -> str:
+    """Its path, which is its project's even when it belongs to an integration or environment."""
+    return f"/api/projects/{activity.project_id}/activities/{activity.id}"
+
+
+def render_message(activity: Activity, log: str, *, is_cut: bool = False, public_url: str = "") -> JSON:
+    """An activity as receivers are told of it: the vendor's document, with the text of its log.
+
+    Of a log that is longer than `SENT_LOG` bytes in UTF-8, the end is sent: it tells what failed. `is_cut` says that
+    `log` is such an end already. `public_url` is the root under which receivers reach this server.
+    """
+    path = activity_path(activity)
+    root = public_url.rstrip("/")
+    log_url = f"{root}{path}/log"
+    return {
+        **render_activity(activity, log_url),
+        "log": _sent_log(log, log_url, is_cut=is_cut),
+        "payload": _sent_payload(activity, public_url),
+        "_links": {"self": {"href": root + path}, "log": {"href": f"{path}/log"}},
+    }
+
+
+def _sent_log(log: str, log_url: str, *, is_cut: bool) -> str:
+    encoded = log.encode()
+    if not is_cut and len(encoded) <= SENT_LOG:
+        return log
+    mark = f"[The beginning of this log is left out, for it is too long; the whole log is at {log_url}]\n"
+    kept = encoded[-(SENT_LOG - len(mark.encode())) :]
+    if len(kept) < len(encoded):
+        kept = kept.partition(b"\n")[2] or kept
+    # Where there was no line to begin with, a character may be cut in half.
+    return mark + kept.decode(errors="ignore")
+
+
+def _sent_payload(activity: Activity, public_url: str) -> JSON:
+    """The payload, completed by what depends on where receivers find this server.
+
+    How an integration is set up is for admins of the project, so only its name is sent.
+    """
+    payload = dict(activity.payload)
+    if "project" in payload:
+        payload["project"] = {**payload["project"], **_render_project_place(activity.project_id, public_url)}
+    if "deployment" in payload:
+        subscription = render_subscription(activity.project_id, public_url)
+        payload["deployment"] = {**payload["deployment"], "subscription": subscription}
+    if "integration" in payload:
+        payload["integration"] = {name: payload["integration"].get(name) for name in ("id", "type")}
+    return payload
 
 
 def without_passwords(environment: JSON) -> JSON:
@@ -124,22 +178,24 @@ def render_deployment(deployment: Deployment) -> JSON:
 
 def render_project(project: Project, public_url: str) -> JSON:
     """A project. `public_url` is the root under which clients reach this server."""
+    return {**render_project_fields(project), **_render_project_place(project.id, public_url)}
+
+
+def _render_project_place(project_id: str, public_url: str) -> JSON:
+    """What follows from where a project is."""
     host = urlsplit(public_url).hostname or "localhost"
     return {
-        **render_project_fields(project),
-        "namespace": None,
-        "organization": project.organization,
         "status": {"code": "provisioned", "message": "ok"},
         # Clients need the shape of an SSH remote; Tieline itself serves no Git.
-        "repository": {"url": f"{project.id}@git.{host}:{project.id}.git", "client_ssh_key": None},
+        "repository": {"url": f"{project_id}@git.{host}:{project_id}.git", "client_ssh_key": None},
         "default_domain": None,
-        "subscription": render_subscription(project, public_url),
+        "subscription": render_subscription(project_id, public_url),
         "maintenance": None,
     }
 
 
 def render_project_fields(project: Project) -> JSON:
-    """What is the project's own; activity payloads carry just this."""
+    """What is the project's own; activities keep just this."""
     return {
         "id": project.id,
         "created_at": iso(project.created_at),
@@ -148,17 +204,19 @@ def render_project_fields(project: Project) -> JSON:
         "title": project.title,
         "description": project.description,
         "owner": project.owner,
+        "namespace": None,
+        "organization": project.organization,
         "default_branch": project.default_branch,
         "timezone": project.timezone,
         "region": project.region,
     }
 
 
-def render_subscription(project: Project, public_url: str) -> JSON:
+def render_subscription(project_id: str, public_url: str) -> JSON:
     """The vendor's billing facts, with limits that never get in the way."""
     unlimited = {"legacy_development": False, "max_cpu": None, "max_memory": None, "max_environments": None}
     return {
-        "license_uri": f"{public_url.rstrip('/')}/licenses/{project.id}",
+        "license_uri": f"{public_url.rstrip('/')}/licenses/{project_id}",
         "plan": "development",
         "environments": 10_000,
         "storage": 5120,

@@ -153,7 +153,9 @@ class Applier:
             if each.type == kinds.PUSH and each.state == "pending":
                 await activities.cancel_pending(conn, each)
         newest, total = commits
-        await activities.create(conn, kinds.push(self.target.project, environment, newest, total, self.target.actor))
+        moved = {"old_commit": step.old}
+        push = kinds.push(self.target.project, environment, newest, total, self.target.actor, moved)
+        await activities.create(conn, push)
 
     async def _create_pull(self, conn: Connection, step: steps.CreatePull, commits: Commits) -> None:
         created = await environments.create_many(conn, [step.environment])

@@ -88,7 +88,14 @@ def test_a_push_says_who_where_and_what() -> None:
     assert new.type == "environment.push"
     assert new.description == '<user data-id="u">Ann</user> pushed to <environment data-id="main">main</environment>'
     assert new.text == "Ann pushed to **main**"
-    assert new.parameters == {"environment": "main", "commit": COMMIT, "reason": "hook"}
+    assert new.parameters == {
+        "user": "u",
+        "environment": "main",
+        "commit": COMMIT,
+        "old_commit": None,
+        "new_commit": COMMIT,
+        "reason": "hook",
+    }
     assert (len(new.payload["commits"]), new.payload["commits_count"]) == (20, 41)
     assert new.payload["commits"][0] == {
         "sha": COMMIT,
@@ -108,7 +115,7 @@ def test_passwords_stay_out_of_payloads() -> None:
 
 def test_a_push_may_name_another_commit_than_the_head() -> None:
     new = kinds.push(PROJECT, MAIN, [], 0, ANN, {"commit": "f" * 40})
-    assert new.parameters["commit"] == "f" * 40
+    assert new.parameters["commit"] == new.parameters["new_commit"] == "f" * 40
 
 
 def test_a_resumption_builds_the_head_unless_that_waits_for_approval() -> None:
