@@ -13,7 +13,7 @@ from aiohttp import ClientResponse
 
 from tests.api.conftest import PUBLIC_URL, Client, Instance, NewUser, eventually, in_shared_loop
 from tests.api.test_integrations import create
-from tieline.api.activities import parse_moment
+from tieline.api.queries import parse_moment
 from tieline.api.readers import MOST
 from tieline.core.clock import iso, now
 from tieline.core.documents import Activity, NewActivity
@@ -39,13 +39,13 @@ MOMENT = datetime(2026, 11, 23, 20, 12, 56, 3, tzinfo=UTC)
     ],
 )
 def test_a_moment_is_read_however_it_was_mangled(text: str, moment: datetime) -> None:
-    assert parse_moment(text) == moment
+    assert parse_moment(text, "starts_at") == moment
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "99999999999999", "0001-01-01T00:00:00+14:00", "١٢"])
 def test_what_is_no_moment_is_refused(text: str) -> None:
     with pytest.raises(Invalid) as refused:
-        parse_moment(text)
+        parse_moment(text, "starts_at")
     assert list(refused.value.detail) == ["starts_at"]
 
 

@@ -1,9 +1,8 @@
 """Activities of projects, environments and integrations: one set of documents, seen from three sides."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, cast, get_args
 
 from fastapi import APIRouter, Depends
@@ -15,10 +14,11 @@ from tieline.api.description.documented import BasisKind, documented
 from tieline.api.environments import load_environment
 from tieline.api.gate import Access, Admin, Viewer, authorization_of, known_id
 from tieline.api.outputs import ActivityDocument
+from tieline.api.queries import parse_count, parse_moment, parse_several
 from tieline.api.responses import accepted, tagged
 from tieline.api.rooms import InRooms, Rooms
 from tieline.core.documents import Activity, ActivityResult, ActivityState
-from tieline.core.errors import Invalid, NotFound
+from tieline.core.errors import NotFound
 from tieline.store import activities, integrations
 from tieline.store.activities import ActivityQuery
 from tieline.store.database import Connection
@@ -28,13 +28,10 @@ router = APIRouter(tags=["Activity"])
 LOG_TYPE: Final = "application/x-json-stream"
 MOST: Final = 100
 _PAGE: Final = 25
-_LONGEST_FILTER: Final = 200
 _MISSING: Final = "Activity not found"
 # The vendor knows two more states; nothing here is ever in one of them.
 _STATES: Final = (*get_args(ActivityState), "scheduled", "staged")
 _RESULTS: Final = get_args(ActivityResult)
-# Clients send the plus of an offset unescaped, so that it arrives as a space.
-_BROKEN_OFFSET: Final = re.compile(r" ([0-9]{2}:?[0-9]{2})\Z")
 
 
 @dataclass(frozen=True)
@@ -78,43 +75,12 @@ async def _reading(access: Viewer, rooms: InRooms) -> AsyncIterator[None]:
 def parse_query(params: QueryParams) -> ActivityQuery:
     """The filters of a list. Raises `Invalid` for what cannot be read; parameters of other names are ignored."""
     return ActivityQuery(
-        types=_several(params, "type"),
-        states=cast("list[ActivityState]", _several(params, "state", _STATES)),
-        results=cast("list[ActivityResult]", _several(params, "result", _RESULTS)),
-        starts_at=parse_moment(params["starts_at"]) if params.get("starts_at") else None,
-        count=_parse_count(params.get("count")),
+        types=parse_several(params, "type"),
+        states=cast("list[ActivityState]", parse_several(params, "state", _STATES)),
+        results=cast("list[ActivityResult]", parse_several(params, "result", _RESULTS)),
+        starts_at=parse_moment(params["starts_at"], "starts_at") if params.get("starts_at") else None,
+        count=parse_count(params, _PAGE, MOST),
     )
-
-
-def _several(params: QueryParams, name: str, known: Sequence[str] = ()) -> list[str]:
-    """A repeatable parameter, also as `name[]`, which some HTTP libraries make of lists."""
-    given = [each for each in (*params.getlist(name), *params.getlist(f"{name}[]")) if each]
-    for each in given:
-        if (known and each not in known) or len(each) > _LONGEST_FILTER or "\0" in each:
-            raise Invalid({name: f"{each[:50]!r} is none of {', '.join(known)}." if known else "This is no type."})
-    return given
-
-
-def _parse_count(text: str | None) -> int:
-    if not text:
-        return _PAGE
-    if not text.isdecimal() or not text.isascii() or int(text[:10]) < 1:
-        raise Invalid({"count": f"{text[:50]!r} is not a positive whole number."})
-    return min(int(text[:10]), MOST)
-
-
-def parse_moment(text: str) -> datetime:
-    """A moment as clients write it: ISO 8601 with its plus broken or not, or seconds since the epoch."""
-    mended = _BROKEN_OFFSET.sub(r"+\1", text.strip())
-    try:
-        number = re.fullmatch(r"-?[0-9]{1,12}(\.[0-9]{1,9})?", mended)
-        if number:
-            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=float(mended))
-        moment = datetime.fromisoformat(mended)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        sentence = f"{text[:50]!r} is not a moment such as 2026-01-31T12:00:00.000000+00:00."
-        raise Invalid({"starts_at": sentence}) from error
 
 
 async def _list(request: Request, rooms: Rooms, side: Side) -> Response:
