@@ -53,7 +53,7 @@ from tieline.store.migrate import load_upgrade
 from tieline.store.migrate import migrate as migrate_database
 from tieline.store.rates import PostgresLimiter
 from tieline.store.seal import SecretBox
-from tieline.store.secrets import adopt_key
+from tieline.store.secrets import adopt_key, seal_fields
 from tieline.sync.handlers import SourceWork
 from tieline.sync.reconcile import Surroundings
 
@@ -381,6 +381,8 @@ async def _prepare(house: House, seed: "Seed | None", *, alone: bool) -> bool:
     """
     if resealed := await adopt_key(house.db, house.box):
         log.info("secrets.resealed", count=resealed)
+    if sealed := await seal_fields(house.db, house.box, house.registry.sealed):
+        log.info("secrets.sealed", count=sealed)
     _, is_new = house.settings.first_token()
     async with house.db.transaction() as conn:
         await house.load(conn, seed)

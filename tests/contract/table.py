@@ -17,6 +17,7 @@ class Row:
     """One field. `full` is what a full body has, `other` what a patch changes it to, `wrong` what is refused.
 
     `wrong` holds only values of the right JSON type; those of a wrong one are the same for all fields of a kind.
+    `sealed` are secrets although they are read; `own` is Tieline's and is read only while it is not the default.
     """
 
     kind: Kind
@@ -27,6 +28,8 @@ class Row:
     enum: tuple[str, ...] = ()
     nullable: bool = False
     write_only: bool = False
+    sealed: bool = False
+    own: bool = False
     read_only: bool = False
     parts: dict[str, "Row"] = field(default_factory=dict)
     limits: tuple[int | None, int | None] = (None, None)
@@ -73,6 +76,7 @@ EVENTS: Final = {
     "states": Row("strings", ["complete"], full=["pending", "complete"], other=["scheduled"], wrong=(["finished"],)),
     "result": Row("string", "*", full="success", other="failure", enum=("*", "failure", "success")),
 }
+ORDERED: Final = Row("boolean", default=True, full=False, other=True, own=True)
 EXTRA: Final = Row("map", {}, full={"team": "shop"}, other={"a": "b"}, wrong=({"a": "x" * 4096},))
 TAIL: Final = {
     "tls_verify": switch(True),
@@ -85,6 +89,7 @@ HEADERS: Final = Row(
     full={"Authorization": "Bearer x", "X-A": "b, c"},
     other={"X-B": ""},
     wrong=({"two words": "x"}, {"": "x"}, {"A": "x\r\ny"}, {"A": "1", "a": "2"}),
+    sealed=True,
 )
 LOG_URL: Final = {"extra": EXTRA, "url": url()}
 
@@ -150,10 +155,16 @@ TYPES: Final[dict[str, dict[str, Row]]] = {
         "build_wip_merge_requests": switch(True),
         "merge_requests_clone_parent_data": switch(True),
     },
-    "webhook": {**EVENTS, "shared_key": text("a key", "another", None, nullable=True), "url": url()},
+    "webhook": {
+        **EVENTS,
+        "shared_key": text("a key", "another", None, nullable=True, sealed=True),
+        "url": url(),
+        "ordered": ORDERED,
+    },
     "script": {
         **EVENTS,
         "script": Row("string", full="console.log(1);\n", other="// nothing\n", wrong=("", " \n")),
+        "ordered": ORDERED,
     },
     "cdn.fastly": {
         **EVENTS,
@@ -172,7 +183,7 @@ TYPES: Final[dict[str, dict[str, Row]]] = {
             wrong=([], ["nobody"], ["#everybody"], ["a@example.com, b@example.com"]),
         ),
     },
-    "health.pagerduty": {"routing_key": text("a-routing-key", "another")},
+    "health.pagerduty": {"routing_key": text("a-routing-key", "another", sealed=True)},
     "health.slack": {"token": secret(), "channel": text("#operations", "C0123")},
     "health.webhook": {"shared_key": secret(None, nullable=True), "url": url()},
     "httplog": {**LOG_URL, "headers": HEADERS, **TAIL},
@@ -185,7 +196,7 @@ TYPES: Final[dict[str, dict[str, Row]]] = {
         "sourcetype": text("app", "web", ""),
         **TAIL,
     },
-    "sumologic": {**LOG_URL, "category": text("site/web", "site/db", ""), **TAIL},
+    "sumologic": {"extra": EXTRA, "url": url(sealed=True), "category": text("site/web", "site/db", ""), **TAIL},
     "syslog": {
         "extra": EXTRA,
         "host": Row(

@@ -18,6 +18,7 @@ from tieline.core.secret import Secret
 from tieline.integrations import ALL
 from tieline.integrations.base import IntegrationType, Registry
 from tieline.integrations.fields import (
+    UNLESS_DEFAULT,
     Accepted,
     Fields,
     Needs,
@@ -28,6 +29,7 @@ from tieline.integrations.fields import (
     mark_of,
     nested,
     render_config,
+    sealed_names,
     validate_create,
     validate_patch,
     write_only_names,
@@ -66,12 +68,13 @@ def stored(kind: IntegrationType, accepted: Accepted) -> Integration:
 
 
 def written(kind: IntegrationType, secret: str) -> dict[str, str]:
-    """What a full body has in write-only fields, by dotted name."""
+    """What a full body has in write-only fields, by dotted name, and in those that are sealed though they are read."""
     fields = kind.fields.model_fields
-    return {
+    hidden = {
         name: choices(fields[name])[-1] if name in fields and choices(fields[name]) else secret
         for name in write_only_names(kind.fields)
     }
+    return hidden | {name: Secret.of(kind.example[name]).reveal() for name in sealed_names(kind.fields)}
 
 
 def patched(kind: IntegrationType, present: Integration, body: dict[str, Any]) -> Accepted:
@@ -203,7 +206,21 @@ def test_secrets_are_kept_apart_and_never_shown(kind: IntegrationType) -> None:
     assert {name: each.reveal() for name, each in accepted.secrets.items() if each} == written(kind, CANARY)
     integration = stored(kind, accepted)
     places = [accepted.config, shown(kind, integration), wire.render_integration_fields(integration)]
-    assert CANARY not in f"{accepted!r} {integration!r} {places} {render_config(kind.fields, accepted.config)}"
+    assert (
+        CANARY
+        not in f"{accepted!r} {integration!r} {places} {render_config(kind.fields, accepted.config, accepted.kept)}"
+    )
+
+
+@each_type
+def test_a_secret_that_is_read_is_shown_to_readers_and_nowhere_else(kind: IntegrationType) -> None:
+    integration = stored(kind, validate_create(kind.fields, kind.example))
+    document, payload = shown(kind, integration), wire.render_integration_fields(integration)
+    for name in sealed_names(kind.fields):
+        assert document[name] == kind.example[name]
+        assert name not in integration.config
+        assert name not in payload
+        assert str(kind.example[name]) not in repr(integration)
 
 
 @each_type
@@ -218,7 +235,10 @@ def test_what_is_read_has_no_place_for_secrets(kind: IntegrationType) -> None:
 def test_what_is_read_has_every_readable_field_in_its_order(kind: IntegrationType) -> None:
     document = shown(kind, stored(kind, validate_create(kind.fields, kind.example)))
     common = ["id", "created_at", "updated_at", "type", "role"]
-    readable = [name for name, field in kind.fields.model_fields.items() if not is_write_only(field)]
+    fields = kind.fields.model_fields
+    readable = [
+        each for each, field in fields.items() if not is_write_only(field) and UNLESS_DEFAULT not in field.metadata
+    ]
     assert list(document) == [*common, *readable, "_links"]
 
 

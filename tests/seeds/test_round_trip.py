@@ -1,6 +1,7 @@
 """Export, wipe, seed: every GET of the API answers as before, byte for byte."""
 
 import itertools
+import json
 import re
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -71,25 +72,20 @@ async def secrets_of_integrations(instance: Instance) -> dict[str, str]:
             for project in await projects.load_all(conn)
             for integration in await integrations.load_all(conn, BOX, project.id)
         ]
-    hidden = {
+    secrets = {
         variable_of(each.type, each.id, name): secret.reveal()
         for each in found
         for name, secret in each.secrets.items()
-        if name not in (HOOK_SECRET, "auth_mode")
-    }
-    shown = {
-        variable_of(each.type, each.id, name): value
-        for each in found
-        for name, value in each.config.items()
-        if name == "shared_key" and value
+        if name not in (HOOK_SECRET, "auth_mode", "headers")
     }
     headers = {
         variable_of(each.type, each.id, f"headers.{name}"): value
         for each in found
-        for name, value in each.config.get("headers", {}).items()
+        if "headers" in each.secrets
+        for name, value in json.loads(each.secrets["headers"].reveal()).items()
     }
     variables = {variable_of("variable", each.id, "HIDDEN"): '"s3cret"' for each in found}
-    return {**hidden, **shown, **headers, **variables}
+    return {**secrets, **headers, **variables}
 
 
 async def _create_project(client: Client, title: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -12,7 +13,7 @@ from tieline.core.secret import Secret
 from tieline.store import integrations, variables
 from tieline.store.database import Database
 from tieline.store.seal import SecretBox
-from tieline.store.secrets import adopt_key
+from tieline.store.secrets import adopt_key, seal_fields
 
 OLD, NEW = Secret("the old key"), Secret("the new key")
 VARIABLE = Variable(
@@ -121,3 +122,37 @@ async def test_processes_that_start_at_once_seal_once(sealed: Database) -> None:
     both = SecretBox([NEW, OLD])
     counts = await asyncio.gather(*(adopt_key(sealed, both) for _ in range(3)))
     assert sorted(counts) == [0, 0, SEALED]
+
+
+async def stored(database: Database, box: SecretBox) -> tuple[dict[str, object], dict[str, str]]:
+    """The plain fields of the integration, and its secrets."""
+    async with database.connection() as conn:
+        found = await integrations.get_any(conn, box, INTEGRATION.id)
+    return found.config, {name: each.reveal() for name, each in found.secrets.items()}
+
+
+async def test_what_a_former_version_did_not_seal_is_sealed_once(sealed: Database) -> None:
+    box = SecretBox([OLD])
+    config, secrets = await stored(sealed, box)
+    before = {**config, "url": "https://a.example/secret", "headers": {"A": "1"}, "shared_key": None}
+    async with sealed.transaction() as conn:
+        await integrations.update(conn, box, INTEGRATION, config=before)
+    fields = {INTEGRATION.type: ["url", "headers", "shared_key"], "another": ["x"]}
+    counts = await asyncio.gather(*(seal_fields(sealed, box, fields) for _ in range(2)))
+    assert sorted(counts) == [0, 2]
+    added = {"url": "https://a.example/secret", "headers": '{"A":"1"}'}
+    assert await stored(sealed, box) == (config, {**secrets, **added})
+
+
+async def test_a_retired_secret_is_there_until_its_time_is_up(sealed: Database) -> None:
+    box = SecretBox([OLD])
+    _, secrets = await stored(sealed, box)
+    former = {"shared_key.previous": Secret("former")}
+    for good_for, known in ((timedelta(hours=1), {"shared_key.previous": "former"}), (timedelta(0), {})):
+        async with sealed.transaction() as conn:
+            await integrations.retire(conn, box, INTEGRATION.id, former, good_for)
+        assert (await stored(sealed, box))[1] == {**secrets, **known}
+        async with sealed.transaction() as conn:
+            await integrations.trim_retired(conn)
+            cursor = await conn.execute("select name from integration_secret where expires_at is not null")
+            assert {row["name"] for row in await cursor.fetchall()} == known.keys()

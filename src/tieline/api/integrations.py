@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
@@ -27,7 +26,14 @@ from tieline.core.errors import EgressRefused, Invalid, RemoteError
 from tieline.core.ids import new_id
 from tieline.core.secret import Secret
 from tieline.integrations.base import IntegrationType, Registry
-from tieline.integrations.fields import MESSAGE, called_urls, validate_create, validate_patch
+from tieline.integrations.fields import (
+    MESSAGE,
+    RETIRED_FOR,
+    called_urls,
+    render_config,
+    validate_create,
+    validate_patch,
+)
 from tieline.integrations.fields import Accepted as Fields
 from tieline.store import activities, due, fetches, integrations, projects
 from tieline.store.database import Connection
@@ -58,7 +64,7 @@ async def create_integration(access: Admin, rooms: InRooms, body: Body) -> Respo
     """Create an integration. A Git source answers with the activities of its first synchronisation, pending."""
     kind = type_of(rooms.services.registry, body)
     given = validate_create(kind.fields, body)
-    _check_urls(rooms, kind, given.config)
+    _check_urls(rooms, kind, given)
     integration = _new(rooms, access, kind, given)
     async with rooms.services.db.transaction() as conn:
         project = await projects.get(conn, access.project_id, lock=True)
@@ -94,7 +100,7 @@ def _new(rooms: Rooms, access: Access, kind: IntegrationType, given: Fields) -> 
         config=given.config,
         created_at=moment,
         updated_at=None,
-        secrets={**{name: each for name, each in given.secrets.items() if each is not None}, **hook},
+        secrets={**given.kept, **hook},
         next_reconcile_at=moment + look if kind.is_followed else None,
     )
 
@@ -113,8 +119,8 @@ async def _refuse_second_source(conn: Connection, rooms: Rooms, project: Project
     raise Invalid({"type": sentence}, MESSAGE)
 
 
-def _check_urls(rooms: Rooms, kind: IntegrationType, config: JSON) -> None:
-    for name, url in called_urls(kind.fields, config):
+def _check_urls(rooms: Rooms, kind: IntegrationType, given: Fields) -> None:
+    for name, url in called_urls(kind.fields, render_config(kind.fields, given.config, given.kept)):
         try:
             rooms.services.check_url(url)
         except EgressRefused as error:
@@ -145,13 +151,21 @@ async def _register(
 
 @dataclass(frozen=True)
 class Change:
-    """What a PATCH makes of an integration. `secrets` has only those that differ; None forgets one."""
+    """What a PATCH makes of an integration."""
 
     kind: IntegrationType
     present: Integration
-    config: JSON
-    secrets: Mapping[str, Secret | None]
-    is_empty: bool
+    given: Fields
+
+    @property
+    def secrets(self) -> dict[str, Secret | None]:
+        """Those that differ; None forgets one."""
+        present = self.present.secrets
+        return {name: value for name, value in self.given.secrets.items() if present.get(name) != value}
+
+    @property
+    def config(self) -> JSON:
+        return self.given.config
 
     @property
     def moves(self) -> bool:
@@ -175,11 +189,11 @@ async def patch_integration(access: Admin, rooms: InRooms, integration_id: str, 
         project = await projects.get(conn, access.project_id)
         present = await _load(conn, rooms, access, integration_id, lock=True)
         change = plan_change(rooms.services.registry, present, body)
-        _check_urls(rooms, change.kind, change.config)
-        if not change.is_empty:
+        _check_urls(rooms, change.kind, change.given)
+        if change.given.changed:
             await _apply(conn, rooms, change)
         changed = await integrations.get(conn, box, project.id, present.id)
-        started = [] if change.is_empty else await _follow(conn, change, project, changed, access)
+        started = await _follow(conn, change, project, changed, access) if change.given.changed else []
     rooms.shelves.drop(access.project_id)
     return _accepted(rooms, changed, started)
 
@@ -188,16 +202,15 @@ def plan_change(registry: Registry, present: Integration, body: JSON) -> Change:
     """What a body changes. Raises `Invalid`, also when it names another type."""
     kind = registry[present.type]
     given = validate_patch(kind.fields, present.type, present.config, present.secrets, body)
-    differing = {name: value for name, value in given.secrets.items() if present.secrets.get(name) != value}
-    return Change(kind, present, given.config, differing, is_empty=not given.changed)
+    return Change(kind, present, given)
 
 
 async def _apply(conn: Connection, rooms: Rooms, change: Change) -> None:
     # The hook that stays behind at the old repository must not speak for the new one.
     renewed = {HOOK_SECRET: _new_hook_secret()} if change.moves and change.kind.hook_format else {}
-    await integrations.update(
-        conn, rooms.services.box, change.present, config=change.config, secrets={**change.secrets, **renewed}
-    )
+    secrets = {**change.secrets, **renewed}
+    await integrations.update(conn, rooms.services.box, change.present, config=change.config, secrets=secrets)
+    await integrations.retire(conn, rooms.services.box, change.present.id, change.given.retired, RETIRED_FOR)
     if change.moves:
         await _leave_hook_behind(conn, rooms, change.present)
         await integrations.save_state(conn, change.present.id, **_FORGOTTEN)

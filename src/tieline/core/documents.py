@@ -88,8 +88,9 @@ class PruneHold:
 class Integration:
     """A configured integration.
 
-    `config` holds the readable fields of its type; `secrets` the write-only ones by dotted name
-    (`app_credentials.secret`), decrypted, and `hook` for the hook's signing secret.
+    `config` holds the fields of its type that are no secrets; `secrets` the others by dotted name
+    (`app_credentials.secret`), decrypted, also those that can be read back (JSON text where they are no string), what
+    they were before while that is still good (`shared_key.previous`), and `hook` for the hook's signing secret.
     """
 
     id: str

@@ -3,6 +3,8 @@
 import hmac
 from typing import Final
 
+import orjson
+
 MASK: Final = "********"
 
 
@@ -16,6 +18,11 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value = value
+
+    @classmethod
+    def of(cls, value: object) -> "Secret":
+        """One that holds a JSON value: a string as it is, anything else as its JSON text."""
+        return cls(value if isinstance(value, str) else orjson.dumps(value).decode())
 
     def reveal(self) -> str:
         """The credential itself."""

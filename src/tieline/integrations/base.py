@@ -22,7 +22,7 @@ from tieline.core.remote import (
     RegisteredHook,
     RemoteRepository,
 )
-from tieline.integrations.fields import IntegrationFields
+from tieline.integrations.fields import IntegrationFields, sealed_names
 
 
 class Source(Protocol):
@@ -164,6 +164,11 @@ class Registry:
             if each.key == key:
                 return each
         raise NotFound(f"there is no integration type {key!r}")
+
+    @property
+    def sealed(self) -> dict[str, list[str]]:
+        """The secrets that are read back, by type."""
+        return {each.key: names for each in self.types if (names := sealed_names(each.fields))}
 
     def source(self, integration: Integration) -> Source | None:
         make = self[integration.type].source

@@ -1,13 +1,24 @@
 """The fields of types that act on activities: which ones. Pure."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from tieline.integrations.fields import OUR_CHOICE, SENT_BY_CLI, Basis, IntegrationFields
+from tieline.integrations.fields import OUR_CHOICE, SENT_BY_CLI, UNLESS_DEFAULT, Basis, IntegrationFields
 from tieline.integrations.values import Filled
 
 State = Literal["pending", "in_progress", "complete", "cancelled", "scheduled", "staged"]
+_OWN: Final = Basis("added", "It is in what is read only while it is false, since the vendor has no such field.")
+Ordered = Annotated[
+    bool,
+    UNLESS_DEFAULT,
+    _OWN,
+    OUR_CHOICE,
+    Field(
+        description="Whether what happens in one environment arrives one after the other, in the order in which it"
+        " happened; what waits for another attempt then holds up what came after it."
+    ),
+]
 
 
 class EventFields(IntegrationFields):

@@ -1,17 +1,21 @@
 """One class per type declares its fields; everything else about them is derived here.
 
 A subclass of `IntegrationFields` is what a client may send on creation. Marks in `Annotated` say what may not be read
-back (`WRITE_ONLY`) or not be sent (`READ_ONLY`), which other field one needs (`Needs`), what Tieline calls (`Called`),
-and what a field rests on (`Basis`). Objects nest one level deep. Pure: no I/O.
+back (`WRITE_ONLY`) or not be sent (`READ_ONLY`), what is kept among the secrets although it is read (`SEALED`), which
+other field one needs (`Needs`), what Tieline calls (`Called`), and what a field rests on (`Basis`). Objects nest one
+level deep. Pure: no I/O.
 """
 
+import dataclasses
 import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, Union, get_args, get_origin
 
+import orjson
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, ErrorDetails
@@ -40,6 +44,25 @@ class Mark:
 
 WRITE_ONLY: Final = Mark("write-only", "writeOnly")
 READ_ONLY: Final = Mark("read-only", "readOnly")
+
+
+@dataclass(frozen=True)
+class Custom:
+    """How Tieline treats a field that is sent and read like any other."""
+
+    name: str
+
+
+SEALED: Final = Custom("sealed")
+"""A secret that is read back: it is kept with those that are not, and left out of activities, logs and exports."""
+
+ROTATES: Final = Custom("rotates")
+"""A secret whose former value stays good for `RETIRED_FOR` when it is replaced, under the name `retired_name` gives."""
+
+UNLESS_DEFAULT: Final = Custom("unless-default")
+"""Neither kept nor read while it has its default: the vendor's documents do not have the field."""
+
+RETIRED_FOR: Final = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
@@ -77,7 +100,7 @@ DOCUMENTED: Final = Basis("documented", "It is in the vendor's OpenAPI document.
 SENT_BY_CLI: Final = Basis("observed", "The vendor's command line sends it when it is not told otherwise.", "default")
 OUR_CHOICE: Final = Basis("inferred", "The vendor names no default.", "default")
 NULLABLE: Final = Basis("documented", "It is optional and may be null.", "default")
-_MARKS: Final = (Mark, Needs, Called, Basis)
+_MARKS: Final = (Mark, Custom, Needs, Called, Basis)
 
 
 class Fields(BaseModel):
@@ -90,9 +113,11 @@ class Fields(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         """A mark within a type, where nobody would see it, could give a secret away."""
-        for name, field in cls.model_fields.items():
-            for mark in _marks_within(field.annotation):
+        for name, each in cls.model_fields.items():
+            for mark in _marks_within(each.annotation):
                 raise TypeError(f"{cls.__name__}.{name}: {mark} belongs to the whole: Annotated[str | None, MARK]")
+            if is_sealed(each) and not issubclass(cls, IntegrationFields):
+                raise TypeError(f"{cls.__name__}.{name}: only a field of the integration itself can be {SEALED}")
 
 
 class IntegrationFields(Fields):
@@ -115,16 +140,45 @@ class IntegrationFields(Fields):
 
 @dataclass(frozen=True)
 class Accepted:
-    """Input that passed: readable fields, and secrets by dotted name (None: forget the stored one)."""
+    """Input that passed: what is kept in plain, and secrets by dotted name (None: forget the stored one).
+
+    `retired` are the values that were replaced and stay good for `RETIRED_FOR`.
+    """
 
     config: JSON
     secrets: Mapping[str, Secret | None]
     changed: bool = True
+    retired: Mapping[str, Secret] = dataclasses.field(default_factory=dict)
+
+    @property
+    def kept(self) -> dict[str, Secret]:
+        """The secrets that there are from now on."""
+        return {name: each for name, each in self.secrets.items() if each is not None}
 
 
 def is_write_only(field: FieldInfo) -> bool:
     """Whether the field is never read back."""
     return WRITE_ONLY in field.metadata
+
+
+def is_sealed(field: FieldInfo) -> bool:
+    """Whether the field is read back and kept as a secret all the same."""
+    return SEALED in field.metadata
+
+
+def is_left_out(field: FieldInfo, value: Any) -> bool:
+    """Whether a document does without the field when this is its value."""
+    return UNLESS_DEFAULT in field.metadata and value == default_of(field)
+
+
+def is_choice(field: FieldInfo) -> bool:
+    """Whether the field has one of a few values, which everybody can know."""
+    return any(get_origin(each) is Literal for each in _alternatives(field.annotation))
+
+
+def is_text(field: FieldInfo) -> bool:
+    """Whether the field holds a string, if anything."""
+    return str in _alternatives(field.annotation)
 
 
 def is_read_only(field: FieldInfo) -> bool:
@@ -181,6 +235,16 @@ def write_only_names(kind: type[Fields], prefix: str = "") -> Iterator[str]:
             yield from write_only_names(inner, f"{prefix}{name}.")
 
 
+def sealed_names(kind: type[Fields]) -> list[str]:
+    """The names of a type's secrets that are read back."""
+    return [name for name, each in kind.model_fields.items() if is_sealed(each)]
+
+
+def retired_name(name: str) -> str:
+    """Under which name the former value of a secret is kept while it is still good."""
+    return f"{name}.previous"
+
+
 def validate_create(kind: type[IntegrationFields], body: JSON) -> Accepted:
     """What to store of a creation's body. Raises `Invalid` with one sentence per field."""
     values = _validate(kind, _without_read_only(kind, body))
@@ -197,19 +261,25 @@ def validate_patch(
     if body.get("type", type_key) != type_key:
         raise Invalid({"type": f"The type of an integration cannot be changed; it is {type_key!r}."}, MESSAGE)
     given = kind.normalise(_without_read_only(kind, body))
-    ours = {name: config[name] for name, field in kind.model_fields.items() if is_read_only(field) and name in config}
+    ours = {name: config[name] for name, each in kind.model_fields.items() if is_read_only(each) and name in config}
     values = _validate(kind, _merge(kind, config, secrets, given), ours)
     kept = dict(_secrets(kind, values))
-    forgotten = {name: None for name in write_only_names(kind) if name in secrets and name not in kept}
+    forgotten = {name: None for name in _gone(kind, kept) if name in secrets}
     new_config = _readable(kind, values)
-    same = new_config == render_config(kind, config) and all(secrets.get(name) == each for name, each in kept.items())
-    return Accepted(new_config, {**kept, **forgotten}, changed=not same or bool(forgotten))
+    present = {name: config.get(name, default_of(each)) for name, each in kind.model_fields.items()}
+    same = new_config == _readable(kind, present)
+    same = same and all(secrets.get(name) == each for name, each in kept.items())
+    return Accepted(new_config, {**kept, **forgotten}, not same or bool(forgotten), _retired(kind, secrets, kept))
 
 
-def render_config(kind: type[IntegrationFields], config: JSON) -> JSON:
-    """The readable fields in their declared order; those stored before a field existed get its default."""
-    fields = kind.model_fields.items()
-    return {name: config.get(name, default_of(field)) for name, field in fields if not is_write_only(field)}
+def render_config(kind: type[IntegrationFields], config: JSON, secrets: Mapping[str, Secret]) -> JSON:
+    """The readable fields in their declared order; those stored before a field existed get its default.
+
+    A required one that is missing, because a seed was loaded without it, is empty.
+    """
+    fields = {name: each for name, each in kind.model_fields.items() if not is_write_only(each)}
+    values = {name: _value_of(each, name, config, secrets) for name, each in fields.items()}
+    return {name: value for name, value in values.items() if not is_left_out(fields[name], value)}
 
 
 def describe_error(kind: type[BaseModel], error: ErrorDetails, body: Any) -> tuple[str, str]:
@@ -217,7 +287,7 @@ def describe_error(kind: type[BaseModel], error: ErrorDetails, body: Any) -> tup
     # Of a name that is wrong in a map, the last part says no more than that.
     path = [str(part) for part in error["loc"] if part != "[key]"]
     field, known = _field_at(kind, path)
-    secret = field is not None and is_write_only(field)
+    secret = field is not None and (is_write_only(field) or is_sealed(field))
     return ".".join(path), _sentence(error, _value_at(body, path), known, secret=secret)
 
 
@@ -247,10 +317,40 @@ def _merge(kind: type[IntegrationFields], config: JSON, secrets: Mapping[str, Se
             merged[name] = _keep_secrets(field, name, config.get(name), secrets, given[name])
         elif is_write_only(field) and name in secrets:
             merged[name] = secrets[name].reveal()
+        elif is_sealed(field) and name in secrets:
+            merged[name] = _unseal(field, secrets[name])
         elif name in config:
             merged[name] = _keep_secrets(field, name, config[name], secrets, config[name])
     unknown = {name: value for name, value in given.items() if name not in kind.model_fields}
     return merged | unknown
+
+
+def _value_of(field: FieldInfo, name: str, config: JSON, secrets: Mapping[str, Secret]) -> Any:
+    if is_sealed(field) and name in secrets:
+        return _unseal(field, secrets[name])
+    if name in config:
+        return config[name]
+    return "" if is_sealed(field) and field.is_required() else default_of(field)
+
+
+def _unseal(field: FieldInfo, secret: Secret) -> Any:
+    return secret.reveal() if is_text(field) else orjson.loads(secret.reveal())
+
+
+def _gone(kind: type[Fields], kept: Mapping[str, Secret]) -> list[str]:
+    """The names of the secrets that there are no more, and of what they were before."""
+    gone = [name for name in (*write_only_names(kind), *sealed_names(kind)) if name not in kept]
+    return [*gone, *(retired_name(name) for name in _rotating(kind) if name in gone)]
+
+
+def _retired(kind: type[Fields], secrets: Mapping[str, Secret], kept: Mapping[str, Secret]) -> dict[str, Secret]:
+    """The values that others replace now and that stay good for a while."""
+    there = [name for name in _rotating(kind) if name in secrets and name in kept]
+    return {retired_name(name): secrets[name] for name in there if secrets[name] != kept[name]}
+
+
+def _rotating(kind: type[Fields]) -> list[str]:
+    return [name for name, each in kind.model_fields.items() if ROTATES in each.metadata]
 
 
 def _keep_secrets(field: FieldInfo, name: str, stored: Any, secrets: Mapping[str, Secret], value: Any) -> Any:
@@ -267,7 +367,7 @@ def _keep_secrets(field: FieldInfo, name: str, stored: Any, secrets: Mapping[str
 def _readable(kind: type[Fields], values: JSON) -> JSON:
     readable: JSON = {}
     for name, field in kind.model_fields.items():
-        if is_write_only(field):
+        if is_write_only(field) or is_sealed(field) or is_left_out(field, values.get(name)):
             continue
         inner, value = nested(field), values.get(name)
         readable[name] = _readable(inner, value) if inner is not None and isinstance(value, dict) else value
@@ -277,7 +377,9 @@ def _readable(kind: type[Fields], values: JSON) -> JSON:
 def _secrets(kind: type[Fields], values: JSON, prefix: str = "") -> Iterator[tuple[str, Secret]]:
     for name, field in kind.model_fields.items():
         value = values.get(name)
-        if is_write_only(field) and isinstance(value, str) and value:
+        if is_sealed(field) and value:
+            yield name, Secret.of(value)
+        elif is_write_only(field) and isinstance(value, str) and value:
             yield prefix + name, Secret(value)
         elif (inner := nested(field)) is not None and isinstance(value, dict):
             yield from _secrets(inner, value, f"{prefix}{name}.")
@@ -400,4 +502,6 @@ def _marks_within(annotation: Any) -> Iterator[object]:
 def _alternatives(annotation: Any) -> tuple[Any, ...]:
     if get_origin(annotation) is Annotated:
         return _alternatives(get_args(annotation)[0])
-    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    if get_origin(annotation) not in (Union, UnionType):
+        return (annotation,)
+    return tuple(each for arm in get_args(annotation) for each in _alternatives(arm))

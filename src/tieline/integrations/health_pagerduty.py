@@ -1,16 +1,16 @@
 """Health notifications to PagerDuty: what they are and their fields."""
 
-from typing import Final
+from typing import Annotated, Final
 
 from tieline.integrations.base import IntegrationType
-from tieline.integrations.fields import IntegrationFields
+from tieline.integrations.fields import SEALED, IntegrationFields
 from tieline.integrations.values import Filled
 
 
 class PagerDutyFields(IntegrationFields):
     """The fields of a PagerDuty integration."""
 
-    routing_key: Filled
+    routing_key: Annotated[Filled, SEALED]
     """The routing key of a PagerDuty service; whoever may read the integration can read it."""
 
 

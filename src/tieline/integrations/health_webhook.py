@@ -3,14 +3,14 @@
 from typing import Annotated, Final
 
 from tieline.integrations.base import IntegrationType
-from tieline.integrations.fields import CALLED_URL, NULLABLE, WRITE_ONLY, IntegrationFields
+from tieline.integrations.fields import CALLED_URL, NULLABLE, ROTATES, WRITE_ONLY, IntegrationFields
 from tieline.integrations.values import HTTPURL, Filled
 
 
 class HealthWebhookFields(IntegrationFields):
     """The fields of a health webhook, in the order they are read."""
 
-    shared_key: Annotated[Filled | None, WRITE_ONLY, NULLABLE] = None
+    shared_key: Annotated[Filled | None, WRITE_ONLY, ROTATES, NULLABLE] = None
     """The key that bodies are signed with; never returned."""
 
     url: Annotated[HTTPURL, CALLED_URL]

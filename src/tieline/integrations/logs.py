@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import orjson
 from pydantic import AfterValidator, Field
 
-from tieline.integrations.fields import OUR_CHOICE, SENT_BY_CLI, Basis
+from tieline.integrations.fields import OUR_CHOICE, SEALED, SENT_BY_CLI, Basis
 from tieline.integrations.values import Filled
 from tieline.integrations.values import Headers as CheckedHeaders
 
@@ -30,6 +30,7 @@ Extra = Annotated[
 ]
 Headers = Annotated[
     CheckedHeaders,
+    SEALED,
     OUR_CHOICE,
     Field(description="The HTTP headers of every request; whoever may read the integration can read them."),
 ]

@@ -12,7 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.fields import FieldInfo
 
 from tieline.integrations.base import IntegrationType
-from tieline.integrations.fields import READ_ONLY, Fields, IntegrationFields, is_read_only, is_write_only, nested
+from tieline.integrations.fields import (
+    READ_ONLY,
+    UNLESS_DEFAULT,
+    Fields,
+    IntegrationFields,
+    default_of,
+    is_read_only,
+    is_write_only,
+    nested,
+)
 
 if TYPE_CHECKING:
     from pydantic.config import JsonDict
@@ -56,7 +65,7 @@ def _writable(fields: type[IntegrationFields]) -> list[tuple[str, FieldInfo]]:
 
 def _readable(fields: type[Fields]) -> dict[str, Any]:
     return {
-        name: (_readable_type(field), Field(description=field.description, json_schema_extra=_read_marks(field)))
+        name: (_readable_type(field), _read_field(field))
         for name, field in fields.model_fields.items()
         if not is_write_only(field)
     }
@@ -68,6 +77,12 @@ def _readable_type(field: FieldInfo) -> Any:
         return field.annotation
     readable: Any = create_model(f"{inner.__name__}Read", __config__=_READ_CONFIG, **_readable(inner))
     return readable | None if type(None) in getattr(field.annotation, "__args__", ()) else readable
+
+
+def _read_field(field: FieldInfo) -> Any:
+    """Every field is always there, but for those that are left out while they have their default."""
+    default = default_of(field) if UNLESS_DEFAULT in field.metadata else ...
+    return Field(default, description=field.description, json_schema_extra=_read_marks(field))
 
 
 def _read_marks(field: FieldInfo) -> "JsonDict":

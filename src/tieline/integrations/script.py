@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator
 
 from tieline.integrations.base import IntegrationType
-from tieline.integrations.events import EventFields
+from tieline.integrations.events import EventFields, Ordered
 
 
 def _script(value: str) -> str:
@@ -19,6 +19,8 @@ class ScriptFields(EventFields):
 
     script: Annotated[str, AfterValidator(_script)]
     """The source of the script, in JavaScript."""
+
+    ordered: Ordered = True
 
 
 TYPE: Final = IntegrationType(

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from tieline.integrations.base import IntegrationType
-from tieline.integrations.fields import CALLED_URL, OUR_CHOICE, IntegrationFields
+from tieline.integrations.fields import CALLED_URL, OUR_CHOICE, SEALED, IntegrationFields
 from tieline.integrations.logs import ExcludedServices, Extra, Redaction, VerifyTLS
 from tieline.integrations.values import HTTPURL, Printable
 
@@ -15,7 +15,7 @@ class SumoLogicFields(IntegrationFields):
 
     extra: Extra = Field({})
 
-    url: Annotated[HTTPURL, CALLED_URL]
+    url: Annotated[HTTPURL, CALLED_URL, SEALED]
     """The address of a Sumo Logic HTTP source; whoever may read the integration can read it."""
 
     category: Annotated[Printable, OUR_CHOICE] = ""

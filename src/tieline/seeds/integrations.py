@@ -1,7 +1,7 @@
 """Integrations, read and written: their fields are those of their types. Pure but for where secrets are looked up."""
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -16,7 +16,7 @@ from tieline.integrations.fields import is_read_only, render_config, validate_cr
 from tieline.seeds.models import IntegrationPart
 from tieline.seeds.problems import enumerated
 from tieline.seeds.references import Variables, put_back, take_references
-from tieline.seeds.secret_fields import SHOWN, choice_names, is_wanted, secret_names, shown_secrets
+from tieline.seeds.secret_fields import choice_names, is_wanted, secret_names, shown_secrets
 from tieline.seeds.seed import Reading
 from tieline.seeds.variables import read_variables, write_variable
 
@@ -65,14 +65,14 @@ def _type_of(reading: Reading, place: str, key: str) -> IntegrationType | None:
 
 def _fields(reading: Reading, place: str, id: str, kind: IntegrationType, value: JSON) -> _Fields | None:
     own = {name: each for name, each in value.items() if name not in IntegrationPart.model_fields}
-    shown = [name for name, each in shown_secrets(kind.fields, own) if name == SHOWN or isinstance(each, dict)]
+    shown = [name for name, each in shown_secrets(kind.fields, own) if isinstance(each, dict)]
     rest, references = take_references(own, [*secret_names(kind.fields), *shown], place, reading.problems)
     found = {
         name: reading.secret(each, place, f"{name} of the {kind.key} integration {id}")
         for name, each in references.items()
     }
-    there = {name: each.reveal() if each else _STAND_IN for name, each in found.items() if each or name not in shown}
-    filled = put_back(rest, there)
+    there = {name: each.reveal() if each else _stand_in(kind, name, shown) for name, each in found.items()}
+    filled = put_back(rest, {name: each for name, each in there.items() if each is not None})
     try:
         accepted = validate_create(kind.fields, filled)
     except Invalid as error:
@@ -80,6 +80,14 @@ def _fields(reading: Reading, place: str, id: str, kind: IntegrationType, value:
         return None
     known = {name: each for name, each in accepted.secrets.items() if each is not None and found.get(name, each)}
     return _Fields({**accepted.config, **_read_only(kind, own)}, known)
+
+
+def _stand_in(kind: IntegrationType, name: str, shown: Collection[str]) -> str | None:
+    """What takes the place of a secret that is not there; None where it can be done without."""
+    if name not in shown:
+        return _STAND_IN
+    field = kind.fields.model_fields.get(name)
+    return kind.example[name] if field is not None and field.is_required() else None
 
 
 def _read_only(kind: IntegrationType, given: JSON) -> JSON:
@@ -141,10 +149,11 @@ def write_integration(
 
 
 def _write_fields(kind: IntegrationType, integration: Integration, variables: Variables) -> JSON:
-    config, kept = render_config(kind.fields, integration.config), integration.secrets
+    kept = integration.secrets
+    config = render_config(kind.fields, integration.config, kept)
     choices = {name: kept[name].reveal() for name in choice_names(kind.fields) if name in kept}
     hidden = {name: kept.get(name) for name in secret_names(kind.fields) if is_wanted(kind.fields, config, kept, name)}
-    shown = {name: Secret(value) for name, value in shown_secrets(kind.fields, config)}
+    shown = {name: Secret(value) if value else None for name, value in shown_secrets(kind.fields, config)}
     values = {**hidden, **shown}
     references = {name: variables.refer(value, kind.key, integration.id, name) for name, value in values.items()}
     return put_back(config, {**choices, **references})

@@ -5,7 +5,7 @@ Whatever changes what readers see, or what a hook is checked against, tells list
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString
 
 from psycopg import sql
@@ -56,7 +56,8 @@ _SELECT: Final[LiteralString] = """
     select integration.*, sealed.names, sealed.keys, sealed.boxes
     from integration cross join lateral (
         select array_agg(name) as names, array_agg(key_id) as keys, array_agg(sealed) as boxes
-        from integration_secret where integration_id = integration.id
+        from integration_secret
+        where integration_id = integration.id and (expires_at is null or expires_at > clock_timestamp())
     ) as sealed
 """
 
@@ -92,6 +93,17 @@ async def load_all(conn: Connection, box: SecretBox, project_id: str) -> list[In
     query = _SELECT + " where project_id = %s and deleted_at is null order by created_at, id"
     cursor = await conn.execute(query, [project_id])
     return [from_row(row, box) for row in await cursor.fetchall()]
+
+
+async def load_sinks(conn: Connection, project_id: str) -> list[Integration]:
+    """Those integrations of a project that want to be told of activities, without their secrets."""
+    query = "select * from integration where project_id = %s and is_sink and deleted_at is null order by id"
+    cursor = await conn.execute(query, [project_id])
+    return [_without_secrets(row) for row in await cursor.fetchall()]
+
+
+def _without_secrets(row: Mapping[str, Any]) -> Integration:
+    return Integration(**{name: row[name] for name in _PLAIN}, prune_hold=_parse_hold(row["prune_hold"]))
 
 
 async def find_any(conn: Connection, box: SecretBox, id: str, *, lock: bool = False) -> Integration | None:
@@ -190,16 +202,37 @@ async def update(
     await notify.changed(conn, "integrations", integration.project_id)
 
 
-async def _save_secrets(conn: Connection, box: SecretBox, id: str, secrets: Mapping[str, Secret]) -> None:
+async def retire(conn: Connection, box: SecretBox, id: str, secrets: Mapping[str, Secret], good_for: timedelta) -> None:
+    """Keep secrets for so long, and then forget them. Whoever changes the integration tells listeners."""
+    await _save_secrets(conn, box, id, secrets, good_for)
+
+
+async def trim_retired(conn: Connection) -> None:
+    """Forget the secrets that are good no more."""
+    await conn.execute("delete from integration_secret where expires_at <= clock_timestamp()")
+
+
+async def _save_secrets(
+    conn: Connection, box: SecretBox, id: str, secrets: Mapping[str, Secret], good_for: timedelta | None = None
+) -> None:
     for name, secret in secrets.items():
-        key, sealed = box.seal(secret.reveal(), secret_context(id, name))
-        await conn.execute(
-            """
-            insert into integration_secret (integration_id, name, key_id, sealed) values (%s, %s, %s, %s)
-            on conflict (integration_id, name) do update set key_id = excluded.key_id, sealed = excluded.sealed
-            """,
-            [id, name, key, sealed],
-        )
+        await seal_secret(conn, box, id, name, secret, good_for)
+
+
+async def seal_secret(
+    conn: Connection, box: SecretBox, id: str, name: str, secret: Secret, good_for: timedelta | None = None
+) -> None:
+    """Store one secret of an integration, in place of the one that was there."""
+    key, sealed = box.seal(secret.reveal(), secret_context(id, name))
+    await conn.execute(_SEAL, [id, name, key, sealed, good_for])
+
+
+_SEAL: Final = """
+    insert into integration_secret (integration_id, name, key_id, sealed, expires_at)
+    values (%s, %s, %s, %s, clock_timestamp() + %s::interval)
+    on conflict (integration_id, name) do update
+    set key_id = excluded.key_id, sealed = excluded.sealed, expires_at = excluded.expires_at
+"""
 
 
 async def save_state(conn: Connection, id: str, **columns: object) -> None:

@@ -1,12 +1,16 @@
-"""The key that secrets are sealed with, and its rotation."""
+"""The key that secrets are sealed with and its rotation; and sealing what former versions did not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString
 
+from psycopg.types.json import Jsonb
+
+from tieline.core.documents import JSON
 from tieline.core.errors import Unavailable
+from tieline.core.secret import Secret
 from tieline.store.database import Connection, Database
-from tieline.store.integrations import secret_context
+from tieline.store.integrations import seal_secret, secret_context
 from tieline.store.seal import SecretBox
 from tieline.store.variables import variable_context
 
@@ -29,6 +33,15 @@ async def adopt_key(database: Database, box: SecretBox) -> int:
         await conn.execute("lock table sealing_key in exclusive mode")  # one process after the other
         await _replace_key(conn, box)
         return sum([await _reseal_all(conn, box, table) for table in _TABLES])
+
+
+async def seal_fields(database: Database, box: SecretBox, fields: Mapping[str, Collection[str]]) -> int:
+    """Seal what former versions kept among the other fields of integrations; returns how many values that were.
+
+    `fields` are their names by type of integration. All or nothing, and harmless when there is nothing to do.
+    """
+    async with database.transaction() as conn:
+        return sum([await _seal_type(conn, box, type_key, names) for type_key, names in fields.items()])
 
 
 async def _replace_key(conn: Connection, box: SecretBox) -> None:
@@ -57,6 +70,22 @@ async def _reseal(conn: Connection, box: SecretBox, table: _Sealed, row: dict[st
     key_id, sealed = box.seal(box.open(row["key_id"], row["sealed"], context).reveal(), context)
     await conn.execute(table.replace, [key_id, sealed, row["integration_id"], row["name"]])
 
+
+async def _seal_type(conn: Connection, box: SecretBox, type_key: str, names: Collection[str]) -> int:
+    cursor = await conn.execute(_UNSEALED, {"type": type_key, "names": list(names)})
+    return sum([await _seal_config(conn, box, row["id"], row["config"], names) for row in await cursor.fetchall()])
+
+
+async def _seal_config(conn: Connection, box: SecretBox, id: str, config: JSON, names: Collection[str]) -> int:
+    values = {name: config[name] for name in names if config.get(name)}
+    for name, value in values.items():
+        await seal_secret(conn, box, id, name, Secret.of(value))
+    rest = {name: value for name, value in config.items() if name not in names}
+    await conn.execute("update integration set config = %s where id = %s", [Jsonb(rest), id])
+    return len(values)
+
+
+_UNSEALED: Final = "select id, config from integration where type = %(type)s and config ?| %(names)s for update"
 
 _TABLES: Final = (
     _Sealed(

@@ -15,6 +15,9 @@ from tieline.integrations.fields import (
     DOCUMENTED,
     OUR_CHOICE,
     READ_ONLY,
+    ROTATES,
+    SEALED,
+    UNLESS_DEFAULT,
     WRITE_ONLY,
     Basis,
     Fields,
@@ -251,7 +254,7 @@ def test_a_patch_is_checked_like_a_creation() -> None:
 
 
 def test_what_was_stored_before_a_field_existed_gets_its_default() -> None:
-    assert render_config(Sample, {"url": "https://a.example"})["port"] == 443
+    assert render_config(Sample, {"url": "https://a.example"}, {})["port"] == 443
 
 
 def test_the_models_carry_the_declaration_into_the_description_of_the_api() -> None:
@@ -267,7 +270,7 @@ def test_the_models_carry_the_declaration_into_the_description_of_the_api() -> N
     assert read["properties"]["seen"]["description"] == "How often."
 
 
-@pytest.mark.parametrize("mark", [WRITE_ONLY, READ_ONLY, Needs("other"), CALLED_URL, DOCUMENTED])
+@pytest.mark.parametrize("mark", [WRITE_ONLY, READ_ONLY, SEALED, ROTATES, Needs("other"), CALLED_URL, DOCUMENTED])
 def test_a_mark_that_nobody_would_see_is_refused(mark: object) -> None:
     hidden: Any = Annotated[str, mark]
     with pytest.raises(TypeError, match=r"Leaky\.token: .* belongs to the whole"):
@@ -349,3 +352,98 @@ def test_documents_say_which_fields_are_secrets() -> None:
     for schema in (create, patch):
         fields = {**schema["properties"], **schema["$defs"]["Login"]["properties"]}
         assert {name for name, field in fields.items() if field.get("writeOnly")} == {"token", "pin", "password"}
+
+
+class Signed(IntegrationFields):
+    key: Annotated[str | None, SEALED, ROTATES] = None
+    url: Annotated[str, SEALED]
+    headers: Annotated[dict[str, str], SEALED] = Field({})
+    name: str = ""
+    tidy: Annotated[bool, UNLESS_DEFAULT] = True
+
+
+SIGNED: dict[str, Any] = {"key": "first", "url": "https://a.example/secret", "headers": {"B": "2", "A": "1"}}
+
+
+def changed(secrets: dict[str, Secret], body: dict[str, Any]) -> tuple[dict[str, Secret | None], dict[str, Secret]]:
+    after = validate_patch(Signed, "signed", {"name": ""}, secrets, body)
+    return dict(after.secrets), dict(after.retired)
+
+
+def test_a_secret_that_is_read_is_kept_apart_and_put_back_in_its_place() -> None:
+    accepted = validate_create(Signed, SIGNED)
+    assert accepted.config == {"name": ""}
+    kept = {name: each.reveal() for name, each in accepted.kept.items()}
+    assert kept == {"key": "first", "url": "https://a.example/secret", "headers": '{"B":"2","A":"1"}'}
+    read = render_config(Signed, accepted.config, accepted.kept)
+    assert list(read.items()) == [*SIGNED.items(), ("name", "")]
+    assert list(read["headers"]) == ["B", "A"]
+
+
+def test_a_secret_that_is_read_and_not_there_has_its_default_and_a_required_one_is_empty() -> None:
+    assert render_config(Signed, {}, {}) == {"key": None, "url": "", "headers": {}, "name": ""}
+    assert validate_create(Signed, {"url": "u", "headers": {}}).kept == {"url": Secret("u")}
+
+
+def test_a_patch_keeps_replaces_and_forgets_secrets_that_are_read() -> None:
+    kept = validate_create(Signed, SIGNED).kept
+    for same in ({}, {"headers": {"B": "2", "A": "1"}}, {**SIGNED, "name": ""}):
+        assert not validate_patch(Signed, "signed", {"name": ""}, kept, same).changed
+    other = validate_patch(Signed, "signed", {"name": ""}, kept, {"headers": {"C": "3"}})
+    assert (other.changed, other.kept["headers"].reveal()) == (True, '{"C":"3"}')
+    assert changed(kept, {"headers": {}})[0]["headers"] is None
+    with pytest.raises(Invalid, match="invalid") as caught:
+        validate_patch(Signed, "signed", {"name": ""}, kept, {"url": None, "headers": None})
+    assert set(caught.value.detail) == {"url", "headers"}
+
+
+def test_what_former_versions_kept_among_the_other_fields_is_read_and_sealed_with_the_next_change() -> None:
+    stored_before = {**SIGNED, "name": ""}
+    assert render_config(Signed, stored_before, {}) == stored_before
+    after = validate_patch(Signed, "signed", stored_before, {}, {"name": "x"})
+    assert (after.config, after.kept) == ({"name": "x"}, validate_create(Signed, SIGNED).kept)
+
+
+def test_a_value_of_a_secret_that_is_read_is_not_shown_in_errors() -> None:
+    class Choosy(IntegrationFields):
+        pin: Annotated[int, Field(ge=10_000), SEALED]
+
+    with pytest.raises(Invalid) as caught:
+        validate_create(Choosy, {"pin": 1234})
+    assert caught.value.detail == {"pin": "Must be at least 10000, not a number."}
+
+
+def test_the_key_that_is_replaced_stays_good_for_a_while_and_none_other() -> None:
+    kept = validate_create(Signed, SIGNED).kept
+    secrets, retired = changed(kept, {"key": "second", "url": "u"})
+    assert (secrets["key"], retired) == (Secret("second"), {"key.previous": Secret("first")})
+    both = {**kept, "key": Secret("second"), "key.previous": Secret("first")}
+    for same in ({"name": "x"}, {"key": "second"}):
+        secrets, retired = changed(both, same)
+        assert (secrets.get("key.previous", "left alone"), retired) == ("left alone", {})
+    assert changed(both, {"key": "third"})[1] == {"key.previous": Secret("second")}
+
+
+def test_a_key_that_is_taken_away_is_good_no_more_and_neither_is_the_one_before() -> None:
+    kept = validate_create(Signed, SIGNED).kept
+    secrets, retired = changed({**kept, "key.previous": Secret("zeroth")}, {"key": None})
+    assert (secrets["key"], secrets["key.previous"], retired) == (None, None, {})
+    assert changed({"url": Secret("u")}, {"key": "new"})[1] == {}
+
+
+def test_a_field_that_the_vendor_has_not_is_read_only_while_it_is_not_the_default() -> None:
+    assert "tidy" not in validate_create(Signed, {**SIGNED, "tidy": True}).config
+    untidy = validate_create(Signed, {**SIGNED, "tidy": False})
+    assert untidy.config["tidy"] is False
+    assert render_config(Signed, untidy.config, untidy.kept)["tidy"] is False
+    after = validate_patch(Signed, "signed", untidy.config, untidy.kept, {"tidy": True})
+    assert (after.changed, "tidy" in render_config(Signed, after.config, after.kept)) == (True, False)
+    kind = IntegrationType(key="signed", title="", summary="", fields=Signed, example={})
+    schema = model_to_read(kind).model_json_schema()
+    assert "tidy" not in schema["required"]
+    assert schema["properties"]["tidy"]["default"] is True
+
+
+def test_only_a_field_of_the_integration_itself_is_sealed_and_read() -> None:
+    with pytest.raises(TypeError, match=r"Inner\.key: only a field of the integration itself"):
+        type("Inner", (Fields,), {"__annotations__": {"key": Annotated[str, SEALED]}})

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from tieline.api.description.documented import REFERENCE, drop_absent
 from tieline.core.documents import JSON
 from tieline.integrations.base import IntegrationType
-from tieline.integrations.fields import validate_create
+from tieline.integrations.fields import render_config, validate_create
 from tieline.integrations.models import model_to_create, model_to_patch, model_to_read
 
 _LINKS: Final[JSON] = {
@@ -50,8 +50,10 @@ def _body(kind: IntegrationType) -> JSON:
 def _add_read(schemas: JSON, kind: IntegrationType) -> str:
     """Links are the API's to add, so the declarations know nothing of them."""
     model = model_to_read(kind)
-    read = {**_COMMON, "type": kind.key, **validate_create(kind.fields, kind.example).config, "_links": _SELF}
-    name = _add(schemas, model, {each: read[each] for each in (*model.model_fields, "_links")})
+    accepted = validate_create(kind.fields, kind.example)
+    own = render_config(kind.fields, accepted.config, accepted.kept)
+    read = {**_COMMON, "type": kind.key, **own, "_links": _SELF}
+    name = _add(schemas, model, {each: read[each] for each in (*model.model_fields, "_links") if each in read})
     schemas[name]["properties"]["_links"] = _LINKS
     schemas[name]["required"].append("_links")
     return name
