@@ -11,8 +11,9 @@ import pytest
 from tests.net.servers import plain, raw_server
 from tieline.core.errors import EgressRefused, RemoteBroken, RemoteRejected, Unreachable
 from tieline.core.http import Request
-from tieline.net.client import GuardedClient
+from tieline.net.client import GuardedClient, open_socket
 from tieline.net.egress import Policy, parse_networks
+from tieline.net.failures import Trail
 
 LOOPBACK = Policy(parse_networks("127.0.0.0/8"))
 
@@ -73,9 +74,12 @@ def _own_name() -> str:
     pytest.skip("this machine has no name for itself")
 
 
-async def test_the_socket_itself_is_guarded(strict: GuardedClient) -> None:
+def test_the_socket_itself_is_guarded() -> None:
+    trail = Trail()
     with pytest.raises(OSError, match="loopback"):
-        strict._checked_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80)))
+        open_socket(Policy(), trail, (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80)))
+    assert trail.address == "127.0.0.1"
+    assert trail.refusal is not None
 
 
 async def test_redirects_are_answers(client: GuardedClient) -> None:

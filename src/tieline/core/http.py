@@ -13,7 +13,8 @@ from tieline.core.errors import RemoteBroken
 class Request:
     """One outgoing request. `seconds` bounds it whole, from DNS to the last byte of the answer.
 
-    An answer above `max_bytes` is an error, unless `cut` says that its first `max_bytes` will do.
+    An answer above `max_bytes` is an error, unless `cut` says that its first `max_bytes` will do: those are read as
+    they come, without asking for compression, and the rest is never received.
     """
 
     method: str

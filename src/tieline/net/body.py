@@ -14,6 +14,8 @@ ACCEPTED_ENCODINGS: Final = "gzip"
 class CappedBody:
     """Takes chunks as they arrive. Raises `RemoteBroken` at the first byte above `max_bytes`, decompressed."""
 
+    is_cut = False
+
     def __init__(self, max_bytes: int, encoding: str = "") -> None:
         self._max_bytes = max_bytes
         self._parts: list[bytes] = []
@@ -54,6 +56,24 @@ class CappedBody:
             self._unzip = zlib.decompressobj(_ANY_WRAPPER)
             return unzip.unused_data
         return unzip.unconsumed_tail
+
+
+class CutBody:
+    """Takes chunks as they arrive and keeps the first `max_bytes`, as they came. `is_cut` says that there were more."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._kept = bytearray()
+        self.is_cut = False
+
+    def add(self, chunk: bytes) -> None:
+        room = self._max_bytes - len(self._kept)
+        self._kept += chunk[:room]
+        self.is_cut = len(chunk) > room
+
+    def finish(self) -> bytes:
+        """What was kept."""
+        return bytes(self._kept)
 
 
 def _is_compressed(encoding: str) -> bool:

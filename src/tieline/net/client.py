@@ -1,100 +1,116 @@
 """The one HTTP client: checked addresses, no redirects, no cookies, no proxies, caps on time and size."""
 
 import asyncio
+import errno
 import socket
+from contextvars import ContextVar
 from typing import Final
 
 import aiohttp
-from aiohttp.abc import ResolveResult
+from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
 from yarl import URL
 
-from tieline.core.errors import EgressRefused, RemoteBroken, RemoteError, RemoteRejected, Unreachable
+from tieline.core.errors import EgressRefused, RemoteError
 from tieline.core.http import Request, Response
-from tieline.core.redact import origin_of
-from tieline.net.body import ACCEPTED_ENCODINGS, CappedBody
+from tieline.net.body import ACCEPTED_ENCODINGS, CappedBody, CutBody
 from tieline.net.egress import Policy
+from tieline.net.failures import Trail, explain, overdue
+from tieline.net.names import Names
 
 AddressInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[str | int | bytes, ...]]
 
-_CONNECTIONS: Final = 200
+# Who sends much bounds itself, per receiver. A low limit for all would let the slow ones starve the others; this one
+# only keeps clear of how many files the process may open.
+_CONNECTIONS: Final = 4096
 _IDLE_SECONDS: Final = 30.0
 _DNS_SECONDS: Final = 10
 
-
-class RefusedAddressError(OSError):
-    """`EgressRefused` in a form that the connector passes on."""
+_trail: ContextVar[Trail] = ContextVar("trail")
 
 
-class _CheckingResolver(aiohttp.ThreadedResolver):
-    def __init__(self, policy: Policy) -> None:
-        super().__init__()
+class _CheckingResolver(AbstractResolver):
+    def __init__(self, policy: Policy, names: Names) -> None:
         self._policy = policy
+        self._names = names
 
     async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+        self, host: str, port: int = 0, _family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        answers = await super().resolve(host, port, family)
-        self._policy.check_all(answer["host"] for answer in answers)
-        return answers
+        addresses = await self._names.addresses(host)
+        self._policy.check_all(addresses)
+        return [_resolved(host, address, port) for address in addresses]
+
+    async def close(self) -> None:
+        """There is nothing to close."""
 
 
-class _Answer(aiohttp.ClientResponse):
-    """Remembers who answered: a short answer gives its connection back before anybody can ask."""
+class _Request(aiohttp.ClientRequest):
+    """Notes who is spoken to, on a connection that is kept as well as on a new one."""
 
-    address: str = ""
-
-    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        peer = connection.transport.get_extra_info("peername") if connection.transport else None
-        self.address = str(peer[0]) if peer else ""
-        return await super().start(connection)
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        trail = _trail.get()
+        trail.is_connected = True
+        if conn.transport is not None and (peer := conn.transport.get_extra_info("peername")):
+            trail.address = str(peer[0])
+        return await super().send(conn)
 
 
 class GuardedClient:
-    """Implements `core.http.HTTPClient` for everything that leaves over HTTP. Connections are pooled."""
+    """Implements `core.http.HTTPClient` for everything that leaves over HTTP. Connections are pooled.
 
-    def __init__(self, policy: Policy, user_agent: str) -> None:
+    No request that could do something twice is sent again when a kept connection turns out to be closed: a POST is
+    one attempt, and fails as `closed`.
+    """
+
+    def __init__(self, policy: Policy, user_agent: str, names: Names | None = None) -> None:
         self._policy = policy
-        self._user_agent = user_agent
+        self._names = names or Names()
+        self._common = {"User-Agent": user_agent, "Accept-Encoding": ACCEPTED_ENCODINGS}
+        self._common_cut = {"User-Agent": user_agent, "Accept-Encoding": "identity"}
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, request: Request) -> Response:
         """Raises `EgressRefused`, `Unreachable` or `RemoteBroken`; `RemoteRejected` when HTTP cannot carry it."""
         self._policy.check_url(request.url)
-        where = origin_of(request.url)
+        trail = Trail()
+        _trail.set(trail)
+        failure: RemoteError
         try:
             async with asyncio.timeout(request.seconds):
-                return await self._exchange(request)
-        except TimeoutError as error:
-            raise Unreachable(f"{where} did not answer in full within {request.seconds:g} s.") from error
+                return await self._exchange(request, trail)
+        except TimeoutError:
+            failure = overdue(request, trail)
+        except RemoteError as error:
+            failure = error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # Without the cause: it may quote headers or the query.
-            raise _explain(error, where) from None
+            failure = explain(error, request, trail)
+        failure.address = failure.address or trail.address
+        # Without the cause: it may quote headers or the query.
+        raise failure from None
 
     async def close(self) -> None:
         """Close all connections; the client may not be used afterwards."""
         if self._session is not None:
             await self._session.close()
 
-    async def _exchange(self, request: Request) -> Response:
+    async def _exchange(self, request: Request, trail: Trail) -> Response:
         async with self._opened().request(
             request.method,
             URL(request.url, encoded=request.url.isascii()),
-            headers={"User-Agent": self._user_agent, "Accept-Encoding": ACCEPTED_ENCODINGS, **request.headers},
+            headers={**(self._common_cut if request.cut else self._common), **request.headers},
             data=request.body,
             allow_redirects=False,
         ) as answer:
-            body = CappedBody(request.max_bytes, "" if request.method == "HEAD" else _encoding(answer))
-            async for chunk in answer.content.iter_any():
-                body.add(chunk)
-            return Response(answer.status, _headers(answer), body.finish(), getattr(answer, "address", ""))
+            body = await _read_body(request, answer)
+            return Response(answer.status, _headers(answer), body.finish(), trail.address, body.is_cut)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=self._connector(),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                response_class=_Answer,
+                request_class=_Request,
                 # The time limit is send's; the cap on size needs the bytes as they came.
                 timeout=aiohttp.ClientTimeout(total=None),
                 auto_decompress=False,
@@ -107,22 +123,47 @@ class GuardedClient:
             limit=_CONNECTIONS,
             keepalive_timeout=_IDLE_SECONDS,
             ttl_dns_cache=_DNS_SECONDS,
-            resolver=_CheckingResolver(self._policy),
+            resolver=_CheckingResolver(self._policy, self._names),
             socket_factory=self._checked_socket,
         )
 
     def _checked_socket(self, info: AddressInfo) -> socket.socket:
-        """The last gate: sees every address really dialled, however it was found."""
-        family, kind, protocol, _, address = info
-        try:
-            self._policy.check(str(address[0]))
-        except EgressRefused as refused:
-            raise RefusedAddressError(str(refused)) from refused
-        return socket.socket(family, kind, protocol)
+        return open_socket(self._policy, _trail.get(), info)
 
 
-def _encoding(answer: aiohttp.ClientResponse) -> str:
-    return answer.headers.get("Content-Encoding", "")
+def open_socket(policy: Policy, trail: Trail, info: AddressInfo) -> socket.socket:
+    """The last gate: sees every address really dialled, however it was found. Raises OSError when it is refused."""
+    family, kind, protocol, _, address = info
+    trail.address = str(address[0])
+    try:
+        policy.check(trail.address)
+    except EgressRefused as refused:
+        trail.refusal = refused
+        # What the connector passes on; it may wrap it with the failures of other addresses.
+        raise OSError(errno.EACCES, str(refused)) from refused
+    return socket.socket(family, kind, protocol)
+
+
+def _resolved(host: str, address: str, port: int) -> ResolveResult:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST)
+
+
+async def _read_body(request: Request, answer: aiohttp.ClientResponse) -> CappedBody | CutBody:
+    body = _empty_body(request, answer)
+    async for chunk in answer.content.iter_any():
+        body.add(chunk)
+        if body.is_cut:
+            answer.close()
+            break
+    return body
+
+
+def _empty_body(request: Request, answer: aiohttp.ClientResponse) -> CappedBody | CutBody:
+    if request.cut:
+        return CutBody(request.max_bytes)
+    encoding = "" if request.method == "HEAD" else answer.headers.get("Content-Encoding", "")
+    return CappedBody(request.max_bytes, encoding)
 
 
 def _headers(answer: aiohttp.ClientResponse) -> dict[str, str]:
@@ -132,32 +173,3 @@ def _headers(answer: aiohttp.ClientResponse) -> dict[str, str]:
         key = name.lower()
         joined[key] = f"{joined[key]}, {value}" if key in joined else value
     return joined
-
-
-def _explain(error: Exception, where: str) -> RemoteError:
-    cause = getattr(error, "os_error", None)
-    for each in (error, cause):
-        if isinstance(each, RefusedAddressError):
-            return EgressRefused(str(each))
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Unreachable(f"The host name of {where} could not be resolved.")
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return Unreachable(f"The TLS certificate of {where} is not valid for it.")
-    if isinstance(error, aiohttp.ClientSSLError):
-        return Unreachable(f"No TLS connection to {where} could be made.")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        reason = f": {cause.strerror}" if isinstance(cause, OSError) and cause.strerror else ""
-        return Unreachable(f"No connection to {where} could be made{reason}.")
-    return _explain_exchange(error, where)
-
-
-def _explain_exchange(error: Exception, where: str) -> RemoteError:
-    if isinstance(error, aiohttp.InvalidURL):
-        return EgressRefused(f"The URL of {where} is malformed.")
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return RemoteBroken(f"The answer of {where} broke off.")
-    if isinstance(error, aiohttp.ClientResponseError):
-        return RemoteBroken(f"The answer of {where} is not valid HTTP.")
-    if isinstance(error, aiohttp.ClientError | OSError):
-        return Unreachable(f"{where} closed the connection without an answer.")
-    return RemoteRejected(f"The request to {where} cannot be sent: a header or the URL is not valid in HTTP.")

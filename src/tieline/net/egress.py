@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -15,6 +16,7 @@ _HOST: Final = re.compile(r"(?!-)[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?\Z")
 _NUMBER: Final = re.compile(r"(?:0[xX][0-9A-Fa-f]*|[0-9]+)\Z")
 _BYTES_OF_IPV4: Final = 4
 _HIGHEST_PORT: Final = 65535
+_REMEMBERED: Final = 1024
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
@@ -27,6 +29,8 @@ class Policy:
 
     def __init__(self, allow: Sequence[Network] = ()) -> None:
         self._allow = tuple(allow)
+        # Thousands of requests a second go to a few URLs, and what is permitted once is permitted always.
+        self._permit = lru_cache(maxsize=_REMEMBERED)(self._read_url)
 
     def check(self, address: str) -> None:
         """Raise `EgressRefused` unless traffic may go to this IP address, whatever it is wrapped in."""
@@ -47,6 +51,9 @@ class Policy:
 
         Names are not resolved here; the address is checked again when it is dialled.
         """
+        self._permit(url)
+
+    def _read_url(self, url: str) -> None:
         parts = _split(url)
         host = parts.hostname or ""
         if "[" in parts.netloc:
@@ -59,18 +66,20 @@ class Policy:
     def _check_layer(self, layer: Address, spelled: Address) -> None:
         rule = rule_against(layer)
         if rule is not None and not self._is_allowed(layer):
-            raise EgressRefused(_refusal(layer, spelled, rule))
+            raise _refusal(layer, spelled, rule)
 
     def _is_allowed(self, address: Address) -> bool:
         return any(address.version == each.version and address in each for each in self._allow)
 
 
-def _refusal(layer: Address, spelled: Address, rule: Rule) -> str:
+def _refusal(layer: Address, spelled: Address, rule: Rule) -> EgressRefused:
     hidden = "" if layer == spelled else f" (written as {spelled})"
-    return (
+    refusal = EgressRefused(
         f"{layer}{hidden} is {rule.sentence} ({rule.network}, {rule.source}), which Tieline does not call. "
         f"If it should, add {layer}/{layer.max_prefixlen} or its network to {SETTING}."
     )
+    refusal.address = str(spelled)
+    return refusal
 
 
 def _split(url: str) -> SplitResult:

@@ -1,0 +1,79 @@
+"""Say in the project's errors why a request got no answer. Pure."""
+
+import ssl
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+
+from tieline.core.errors import EgressRefused, RemoteBroken, RemoteError, RemoteRejected, Unreachable
+from tieline.core.http import Request
+from tieline.core.redact import origin_of
+
+# How a peer that speaks no TLS, or not ours, ends the handshake.
+_HUNG_UP: Final = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
+
+
+@dataclass(slots=True)
+class Trail:
+    """How far a request came: the address that was dialled, and whether there was a connection to send it on."""
+
+    address: str = ""
+    is_connected: bool = False
+    refusal: EgressRefused | None = None
+
+
+def overdue(request: Request, trail: Trail) -> Unreachable:
+    """The error of a request that took longer than it may."""
+    where, limit = origin_of(request.url), f"within {request.seconds:g} s"
+    if not trail.address:
+        return Unreachable(f"The host name of {where} could not be resolved {limit}.", "dns")
+    if not trail.is_connected:
+        return Unreachable(f"No connection to {where} could be made {limit}.", "timeout")
+    return Unreachable(f"{where} did not answer in full {limit}.", "timeout")
+
+
+def explain(error: Exception, request: Request, trail: Trail) -> RemoteError:
+    """The error of a request that failed, without what it may quote of headers, path or query."""
+    where = origin_of(request.url)
+    if trail.refusal is not None:
+        return trail.refusal
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError):
+        return _explain_connection(error, where)
+    return _explain_exchange(error, where)
+
+
+def _explain_connection(
+    error: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError, where: str
+) -> Unreachable:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return Unreachable(f"The TLS certificate of {where} is not valid for it{_flaw(error)}.", "certificate")
+    if isinstance(error, aiohttp.ClientSSLError):
+        return Unreachable(f"No TLS connection to {where} could be made.", "tls")
+    return _explain_dialling(error.os_error, where)
+
+
+def _flaw(error: aiohttp.ClientConnectorCertificateError) -> str:
+    cause = error.certificate_error
+    return f": {cause.verify_message.rstrip('.')}" if isinstance(cause, ssl.SSLCertVerificationError) else ""
+
+
+def _explain_dialling(cause: OSError, where: str) -> Unreachable:
+    if isinstance(cause, TimeoutError):
+        return Unreachable(f"No connection to {where} could be made in time.", "timeout")
+    if isinstance(cause, _HUNG_UP) and where.startswith("https:"):
+        return Unreachable(f"{where} closed the connection before TLS was agreed upon.", "tls")
+    reason = f": {cause.strerror}" if cause.strerror else ""
+    return Unreachable(f"No connection to {where} could be made{reason}.", "connection")
+
+
+def _explain_exchange(error: Exception, where: str) -> RemoteError:
+    if isinstance(error, aiohttp.InvalidURL):
+        return EgressRefused(f"The URL of {where} is malformed.")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return RemoteBroken(f"The answer of {where} broke off.")
+    if isinstance(error, aiohttp.ClientResponseError):
+        return RemoteBroken(f"The answer of {where} is not valid HTTP.")
+    if isinstance(error, aiohttp.ClientError | OSError):
+        return Unreachable(f"{where} closed the connection without an answer.", "closed")
+    return RemoteRejected(f"The request to {where} cannot be sent: a header or the URL is not valid in HTTP.")
