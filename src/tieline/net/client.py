@@ -35,7 +35,10 @@ class _CheckingResolver(AbstractResolver):
         self._names = names
 
     async def resolve(
-        self, host: str, port: int = 0, _family: socket.AddressFamily = socket.AF_UNSPEC
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 -- the connector asks for any
     ) -> list[ResolveResult]:
         addresses = await self._names.addresses(host)
         self._policy.check_all(addresses)
