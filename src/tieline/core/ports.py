@@ -1,12 +1,12 @@
 """The seams between rooms that may not import each other; the composition root joins them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from tieline.core.documents import JSON, Activity, ActivityResult, Environment, Project
-from tieline.core.http import HTTPClient
+from tieline.core.documents import JSON, Activity, ActivityResult, Environment, Project, Variable
+from tieline.core.http import HTTPClient, Request, Response
 
 
 class Log(Protocol):
@@ -106,10 +106,81 @@ class Limiter(Protocol):
 
 
 @dataclass(frozen=True)
+class ScriptEnd:
+    """How a script ended: `error` is empty when it came to its end, else what kind of failure `sentence` tells of.
+
+    `stack` is where it failed, in its own lines, where that is known.
+    """
+
+    error: Literal["", "exception", "time", "memory", "crash"] = ""
+    sentence: str = ""
+    stack: str = ""
+
+
+class ScriptHost(Protocol):
+    """What a running script may ask for. A `RemoteError` or `Invalid` becomes a JavaScript exception in it."""
+
+    async def log(self, text: str) -> None:
+        """One call of `console.log`."""
+        ...
+
+    async def fetch(self, request: Request) -> Response: ...
+
+    async def get(self, key: str) -> str | None: ...
+
+    async def set(self, key: str, value: str) -> None: ...
+
+    async def remove(self, key: str) -> None: ...
+
+    async def clear(self) -> None: ...
+
+
+class ScriptRunner(Protocol):
+    """Runs activity scripts where they can harm nobody."""
+
+    async def run(self, source: str, world: JSON, host: ScriptHost) -> ScriptEnd:
+        """Run one; `world` has `activity`, `project` and `variables`. A cancelled run is killed.
+
+        Raises `Unavailable` when its process could not be started, or was lost for no fault of the script.
+        """
+        ...
+
+    async def check(self, source: str) -> str:
+        """What is wrong with its syntax, in a sentence, empty when nothing is. Nothing of it is run."""
+        ...
+
+
+class ScriptStore(Protocol):
+    """What integrations have for their scripts: variables, and what is kept from one run to the next."""
+
+    async def variables(self, integration_id: str) -> Sequence[Variable]: ...
+
+    async def get(self, integration_id: str, key: str) -> str | None: ...
+
+    async def set(self, integration_id: str, key: str, value: str) -> None:
+        """Raises `Invalid` when it is too long, or one too many."""
+        ...
+
+    async def remove(self, integration_id: str, key: str) -> None: ...
+
+    async def clear(self, integration_id: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Scripting:
+    """What it takes to run the script of an integration."""
+
+    runner: ScriptRunner
+    store: ScriptStore
+
+
+@dataclass(frozen=True)
 class Toolbox:
-    """What the composition root hands to an integration type."""
+    """What the composition root hands to an integration type. A delivery may take so many seconds."""
 
     http: HTTPClient
     limiter: Limiter
     settings: Mapping[str, str]
+    delivery_seconds: float = 20.0
     cache: dict[str, Any] = field(default_factory=dict, repr=False)
+    scripting: Scripting | None = None

@@ -1,0 +1,173 @@
+"""Runs scripts, a few at a time: hands each its world, answers what it asks for, and keeps it within its limits."""
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+
+from tieline.core.documents import JSON
+from tieline.core.errors import Invalid, RemoteError, Unavailable
+from tieline.core.http import Request, Response
+from tieline.core.ports import ScriptEnd, ScriptHost
+from tieline.scripts import verdicts
+from tieline.scripts.confinement import Limits
+from tieline.scripts.frames import NOT_STARTED
+from tieline.scripts.messages import Asked, Clear, Done, Failed, Fetch, Get, Logged, Remove, Set, read_message
+from tieline.scripts.nursery import Child, Nursery
+
+_AT_ONCE: Final = 4
+_LONGEST_LOG: Final = 1024 * 1024
+_LOG_IS_FULL: Final = "(The log is full: the script has written more than 1 MiB. What follows is left out.)"
+_FETCH_SECONDS: Final = 20.0
+_LARGEST_ANSWER: Final = 4 * 1024 * 1024
+
+
+class ScriptProcesses:
+    """Implements `core.ports.ScriptRunner`. At most `at_once` scripts run at a time; others wait in order."""
+
+    def __init__(self, limits: Limits | None = None, *, at_once: int = _AT_ONCE) -> None:
+        self._limits = limits or Limits()
+        self._nursery = Nursery(self._limits)
+        self._turns = asyncio.Semaphore(at_once)
+
+    async def run(self, source: str, world: JSON, host: ScriptHost) -> ScriptEnd:
+        return await self._in_process({"do": "run", "source": source, "world": orjson.dumps(world).decode()}, host)
+
+    async def check(self, source: str) -> str:
+        return verdicts.problem_of(await self._in_process({"do": "parse", "source": source}, None))
+
+    async def close(self) -> None:
+        """End every script. The runner may not be used afterwards."""
+        await self._nursery.close()
+
+    async def _in_process(self, order: JSON, host: ScriptHost | None) -> ScriptEnd:
+        child = await self._fork()
+        try:
+            async with asyncio.timeout(self._limits.seconds) as clock:
+                return await _Conversation(child, host, self._limits).hold(order)
+        except TimeoutError:
+            if not clock.expired():
+                raise
+            return verdicts.of_time(self._limits)
+        finally:
+            child.end()
+
+    async def _fork(self) -> Child:
+        """A process, whose turn lasts until it has ended."""
+        await self._turns.acquire()
+        try:
+            child = await self._nursery.fork()
+        except BaseException:
+            self._turns.release()
+            raise
+        child.exit_code.add_done_callback(lambda _: self._turns.release())
+        return child
+
+
+@dataclass
+class _Conversation:
+    """What is said between a process and its host."""
+
+    child: Child
+    host: ScriptHost | None
+    limits: Limits
+    logged: int = 0
+
+    async def hold(self, order: JSON) -> ScriptEnd:
+        """Raises `Unavailable` when the process was lost."""
+        await self.child.channel.send(orjson.dumps(order))
+        try:
+            return await self._to_the_end()
+        except ValueError:
+            return verdicts.of_nonsense()
+
+    async def _to_the_end(self) -> ScriptEnd:
+        while (frame := await self.child.channel.receive()) is not None:
+            said = read_message(frame)
+            if isinstance(said, Done):
+                return ScriptEnd()
+            if isinstance(said, Failed):
+                return verdicts.of_failure(said, self.limits)
+            await self._answer(said)
+        return await self._without_a_word()
+
+    async def _without_a_word(self) -> ScriptEnd:
+        code = await self.child.exit_code
+        end = verdicts.of_exit(code, self.limits) if code is not None else None
+        if end is None:
+            raise Unavailable(f"The process of the script {_fate(code)}.")
+        return end
+
+    async def _answer(self, said: Logged | Asked) -> None:
+        if self.host is None:
+            raise ValueError(said.do)
+        if isinstance(said, Logged):
+            await self._log(self.host, said.text)
+            return
+        answer = await _reply(said, self.host)
+        await self.child.channel.send(orjson.dumps(answer))
+
+    async def _log(self, host: ScriptHost, text: str) -> None:
+        if self.logged > _LONGEST_LOG:
+            return
+        self.logged += len(text) + 1
+        await host.log(text if self.logged <= _LONGEST_LOG else _LOG_IS_FULL)
+
+
+async def _reply(said: Asked, host: ScriptHost) -> JSON:
+    try:
+        return {"value": await _value(said, host)}
+    except Invalid as error:
+        return {"error": " ".join(error.detail.values()) or str(error)}
+    except RemoteError as error:
+        return {"error": str(error)}
+
+
+async def _value(said: Asked, host: ScriptHost) -> Any:
+    match said:
+        case Fetch():
+            return _response(await host.fetch(_request(said)))
+        case Get(key=key):
+            return await host.get(key)
+        case Set(key=key, value=value):
+            return await host.set(key, value)
+        case Remove(key=key):
+            return await host.remove(key)
+        case Clear():
+            return await host.clear()
+
+
+def _request(said: Fetch) -> Request:
+    return Request(
+        said.method,
+        said.url,
+        headers=said.headers,
+        body=said.body.encode() if said.body is not None else None,
+        seconds=_FETCH_SECONDS,
+        max_bytes=_LARGEST_ANSWER,
+    )
+
+
+def _response(answer: Response) -> JSON:
+    return {
+        "status": answer.status,
+        "reason": reason_of(answer.status),
+        "headers": dict(answer.headers),
+        "text": answer.body.decode(errors="replace"),
+    }
+
+
+def reason_of(status: int) -> str:
+    """What HTTP calls it; empty for a status that nobody has defined."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def _fate(code: int | None) -> str:
+    if code == NOT_STARTED:
+        return "could not be started"
+    return "was lost" if code is None else f"ended with {code}"

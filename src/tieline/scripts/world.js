@@ -1,0 +1,181 @@
+"use strict";
+
+(() => {
+  const ask = globalThis.__host;
+  delete globalThis.__host;
+  delete globalThis._.noConflict;
+
+  // Taken now, so that a script that changes its own world still has one that works.
+  const { parse, stringify } = JSON;
+  const evaluate = eval;
+  const after = Promise.prototype.then;
+  const bound = (method) => Function.prototype.call.bind(method);
+  const [slice, upper, lower, wellFormed] = ["slice", "toUpperCase", "toLowerCase", "toWellFormed"].map((name) =>
+    bound(String.prototype[name]),
+  );
+  const { create, entries, freeze, defineProperty } = Object;
+  const { isArray } = Array;
+
+  const LONGEST_LINE = 64 * 1024;
+  const ALGORITHMS = ["sha256", "sha1", "md5"];
+
+  const text = (value) => wellFormed(String(value));
+
+  // Throws as if `caller` itself did, so that a stack shows the lines of the script alone.
+  const fail = (kind, message, caller) => {
+    const error = new kind(message);
+    Error.captureStackTrace(error, caller);
+    throw error;
+  };
+
+  const host = (name, given, caller) => {
+    const answer = parse(ask(name, stringify(given)));
+    return answer.error === undefined ? answer.value : fail(Error, answer.error, caller);
+  };
+
+  const define = (name, value) =>
+    defineProperty(globalThis, name, { value, configurable: true, enumerable: false, writable: true });
+
+  const asJSON = (value) => {
+    if (value instanceof Error) return `${value}\n${value.stack}`;
+    try {
+      return stringify(value) ?? String(value);
+    } catch {
+      return String(value);
+    }
+  };
+  const shown = (value) => (typeof value === "object" && value !== null ? asJSON(value) : String(value));
+
+  const log = (...values) => {
+    let line = "";
+    for (let index = 0; index < values.length && line.length <= LONGEST_LINE; index++) {
+      line += (index ? " " : "") + shown(values[index]);
+    }
+    const kept = line.length > LONGEST_LINE ? `${slice(line, 0, LONGEST_LINE)} ... (cut)` : line;
+    host("log", { text: wellFormed(kept) }, log);
+  };
+
+  define("console", { log, info: log, warn: log, error: log, debug: log });
+
+  class Headers {
+    #values = create(null);
+
+    constructor(values) {
+      for (const [name, value] of entries(values)) this.#values[name] = value;
+    }
+    get(name) {
+      return this.#values[lower(String(name))] ?? null;
+    }
+    has(name) {
+      return this.get(name) !== null;
+    }
+    forEach(action) {
+      for (const [name, value] of this) action(value, name, this);
+    }
+    entries() {
+      return entries(this.#values)[Symbol.iterator]();
+    }
+    [Symbol.iterator]() {
+      return this.entries();
+    }
+    toJSON() {
+      return { ...this.#values };
+    }
+  }
+
+  const headersOf = (given, body) => {
+    const headers = create(null);
+    const pairs = given == null ? [] : isArray(given) || given instanceof Headers ? given : entries(given);
+    for (const [name, value] of pairs) headers[lower(text(name))] = text(value);
+    if (body !== null && headers["content-type"] === undefined) headers["content-type"] = "text/plain;charset=UTF-8";
+    return headers;
+  };
+
+  const fetch = (resource, options) => {
+    const { method = "GET", headers, body } = options ?? {};
+    const sent = body == null ? null : text(body);
+    const verb = upper(text(method));
+    if (sent !== null && (verb === "GET" || verb === "HEAD")) {
+      fail(TypeError, `fetch: a ${verb} request has no body`, fetch);
+    }
+    const request = { url: text(resource), method: verb, headers: headersOf(headers, sent), body: sent };
+    const answer = host("fetch", request, fetch);
+    const read = { text: () => answer.text, json: () => parse(answer.text) };
+    return {
+      ok: answer.status >= 200 && answer.status < 300,
+      status: answer.status,
+      statusText: answer.reason,
+      headers: new Headers(answer.headers),
+      body: { ...read },
+      ...read,
+    };
+  };
+  define("fetch", fetch);
+
+  const storage = freeze({
+    get: (key) => host("get", { key: text(key) }, storage.get),
+    set: (key, value) => void host("set", { key: text(key), value: text(value) }, storage.set),
+    remove: (key) => void host("remove", { key: text(key) }, storage.remove),
+    clear: () => void host("clear", {}, storage.clear),
+  });
+
+  const require = (name) =>
+    name === "storage" ? storage : fail(Error, `require: there is no module "${name}", only "storage"`, require);
+  define("require", require);
+
+  const createHmac = (algorithm, key) => {
+    const known = lower(text(algorithm));
+    let parts = [];
+    if (!ALGORITHMS.includes(known)) {
+      fail(Error, `crypto.createHmac: "${algorithm}" is not known, only ${ALGORITHMS.join(", ")} are`, createHmac);
+    }
+    const secret = text(key);
+    const hmac = {
+      update(data) {
+        parts.push(text(data));
+        return hmac;
+      },
+      digest(encoding = "") {
+        if (!["hex", "base64", ""].includes(encoding)) {
+          fail(Error, `digest: "${encoding}" is not known, only hex, base64 and "" are`, hmac.digest);
+        }
+        return host("hmac", { algorithm: known, key: secret, parts, encoding }, hmac.digest);
+      },
+    };
+    return hmac;
+  };
+  define("crypto", { createHmac });
+
+  // The engine's own numbers would be the same in every run, since every run is a copy of one engine.
+  Math.random = () => host("random", {}, Math.random);
+
+  let rejection = null;
+
+  globalThis.__run = (source, world) => {
+    const { activity, project, variables } = parse(world);
+    define("activity", activity);
+    define("project", project);
+    define("variables", variables);
+    const result = evaluate(source);
+    if (result instanceof Promise) {
+      after.call(result, undefined, (reason) => {
+        rejection = { reason };
+      });
+    }
+  };
+
+  globalThis.__finish = () => {
+    if (rejection !== null) throw rejection.reason;
+  };
+
+  // Parsed whole before its first statement runs, which ends it.
+  globalThis.__parse = (source) => {
+    // A strict script is parsed as one only if its directive stays in front.
+    const directive = /^(?:\s|\/\/.*|\/\*[^]*?\*\/)*(["'])use strict\1/.test(source) ? '"use strict";' : "";
+    try {
+      evaluate(`${directive}throw null;${source.replace(/^#!/, "//")}`);
+    } catch (error) {
+      if (error !== null) throw error;
+    }
+  };
+})();
