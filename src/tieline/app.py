@@ -33,8 +33,9 @@ from tieline.core.secret import Secret
 from tieline.deploy.command import CommandDeployer, Limits
 from tieline.deploy.document import render_order
 from tieline.deploy.none import NoDeployer
-from tieline.dispatch.sender import Sender
-from tieline.engine.worker import Engine
+from tieline.dispatch.dispatcher import Dispatcher
+from tieline.dispatch.fanout import FanOut
+from tieline.engine.worker import GRACE_SECONDS, Engine
 from tieline.git.mirror import Repositories
 from tieline.git.version import git_version
 from tieline.http_server import HTTPServer, allow_files, give_back_memory, listen, until_started
@@ -45,7 +46,7 @@ from tieline.net.egress import Policy
 from tieline.net.resolve import resolve_pinned
 from tieline.server_log import configure_server_log
 from tieline.settings import Settings, load_settings, load_type_settings
-from tieline.store import accounts, deliveries, due
+from tieline.store import accounts, deliveries, due, receivers
 from tieline.store.database import TROUBLE, Connection, Database
 from tieline.store.embedded import EmbeddedServer
 from tieline.store.listener import Listener
@@ -242,16 +243,19 @@ class House:
         """The worker with everything it can be woken for."""
         sources = SourceWork(self._surroundings())
         runner = self._runner(sources)
-        sender = Sender(self.db, self.registry, self.box)
         handlers = {
             "run_activity": runner.run,
             "read_hooks": sources.read_hooks,
             "probe": sources.probe,
             "remove_integration": sources.remove_integration,
             "maintain": sources.maintain,
-            "send_deliveries": sender.send_deliveries,
         }
         return Engine(dsn, handlers, self._sweep, concurrency=self.settings.worker_concurrency)
+
+    def dispatcher(self) -> Dispatcher:
+        """What tells the outside of what happened."""
+        fan_out = FanOut(self.db, self.settings.base_url)
+        return Dispatcher(self.db, self.box, self.registry, self.listener, fan_out, self.settings.delivery_schedule)
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
@@ -287,6 +291,7 @@ class House:
             try:
                 async with self.db.connection() as conn:
                     await due.trim(conn)
+                    await deliveries.expire(conn, self.settings.delivery_keep_days, self.settings.delivery_hold_days)
                 await remove_abandoned(self.trees, self.db)
             except TROUBLE as error:
                 log.warning("trim.lost_database", reason=str(error))
@@ -316,7 +321,7 @@ async def open_house(settings: Settings, dsn: str) -> AsyncIterator[House]:
             listener=listener,
             http=http,
             policy=policy,
-            registry=Registry(ALL, Toolbox(http, PostgresLimiter(db), type_settings)),
+            registry=Registry(ALL, Toolbox(http, PostgresLimiter(db), type_settings, settings.delivery_seconds)),
             repositories=Repositories(settings.data.absolute() / "repositories", partial(resolve_pinned, policy), http),
             signals=signals,
             logs=LogStream(db, signals),
@@ -336,13 +341,14 @@ async def _serve(
     stop = _stop_signal()
     async with open_house(settings, postgres.dsn) as house, _background(house, postgres):
         seeded = house.read_seed(seed) if seed is not None else None
-        is_new = await _prepare(house, seeded, alone=postgres.is_fresh)
-        engine = house.engine(postgres.dsn)
+        is_new = await _prepare(house, seeded)
+        engine, dispatcher = house.engine(postgres.dsn), house.dispatcher()
         server = HTTPServer(create_app(house.services(seeded)))
         serving = asyncio.create_task(server.serve([listening]), name="http")
         try:
             if worker:
                 await engine.start(alone=postgres.is_fresh)
+                await dispatcher.start(alone=postgres.is_fresh)
             await until_started(server, serving)
             _spare_collector()
             _announce(settings, is_new=is_new)
@@ -351,7 +357,7 @@ async def _serve(
             server.should_exit = True
             house.logs.close()
             # Requests and jobs end side by side, so that both together keep within the ten seconds of a stop.
-            await asyncio.gather(serving, engine.stop())
+            await asyncio.gather(serving, engine.stop(), dispatcher.stop(GRACE_SECONDS))
 
 
 def _spare_collector() -> None:
@@ -363,22 +369,20 @@ def _spare_collector() -> None:
 async def _work(settings: Settings, postgres: _Postgres) -> None:
     stop = _stop_signal()
     async with open_house(settings, postgres.dsn) as house, _background(house, postgres):
-        await _prepare(house, None, alone=postgres.is_fresh)
-        engine = house.engine(postgres.dsn)
+        await _prepare(house, None)
+        engine, dispatcher = house.engine(postgres.dsn), house.dispatcher()
         try:
             await engine.start(alone=postgres.is_fresh)
+            await dispatcher.start(alone=postgres.is_fresh)
             _spare_collector()
             print("Tieline works. Stop it with Ctrl-C.", flush=True)  # noqa: T201 - the operator's terminal
             await stop.wait()
         finally:
-            await engine.stop()
+            await asyncio.gather(engine.stop(), dispatcher.stop(GRACE_SECONDS))
 
 
-async def _prepare(house: House, seed: "Seed | None", *, alone: bool) -> bool:
-    """The first administrator, the seed, and secrets under the current key; whether the token was made just now.
-
-    `alone` says that what seems to be under way was cut off.
-    """
+async def _prepare(house: House, seed: "Seed | None") -> bool:
+    """The first administrator, the seed, and secrets under the current key; whether the token was made just now."""
     if resealed := await adopt_key(house.db, house.box):
         log.info("secrets.resealed", count=resealed)
     if sealed := await seal_fields(house.db, house.box, house.registry.sealed):
@@ -386,8 +390,7 @@ async def _prepare(house: House, seed: "Seed | None", *, alone: bool) -> bool:
     _, is_new = house.settings.first_token()
     async with house.db.transaction() as conn:
         await house.load(conn, seed)
-        if alone:
-            await deliveries.release(conn)
+        await receivers.mark_sinks(conn, [kind.key for kind in house.registry if kind.sink is not None])
     return is_new
 
 

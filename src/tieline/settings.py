@@ -17,11 +17,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tieline.core.errors import Invalid
 from tieline.core.secret import Secret
+from tieline.dispatch.schedule import Schedule
 from tieline.integrations.base import Setting
 from tieline.net.egress import parse_networks
 from tieline.net.ranges import Network
 
 PREFIX: Final = "TIELINE_"
+_LONGEST_WAIT: Final = 7 * 86400.0
 # Read by the command line as a client of some server, not by the server.
 CLIENT_SETTINGS: Final = frozenset({"TIELINE_SERVER", "TIELINE_TOKEN", "TIELINE_PROJECT"})
 
@@ -59,6 +61,16 @@ def _deployer(value: str) -> str:
     return value
 
 
+def _waits(value: str) -> str:
+    try:
+        waits = [float(part) for part in _parts(value)]
+    except ValueError:
+        waits = []
+    if not waits or not all(0 < each <= _LONGEST_WAIT for each in waits):
+        raise ValueError("must be seconds separated by commas, each above 0 and at most a week, e.g. 5,300,1800")
+    return value
+
+
 def _parts(value: str) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()]
 
@@ -92,6 +104,28 @@ class Settings(BaseSettings):
     deploy_seconds: Annotated[float, Field(gt=0)] = Field(
         3600.0, description="Time limit of one action of the deployer, in seconds."
     )
+    delivery_retry_seconds: Annotated[str, NoDecode, AfterValidator(_waits)] = Field(
+        "5,300,1800,7200,18000,36000,36000",
+        description="Seconds before each further attempt to deliver, give or take a fifth; then it is given up.",
+    )
+    delivery_seconds: Annotated[float, Field(gt=0, le=300)] = Field(
+        20.0, description="Time limit of one delivery, in seconds."
+    )
+    delivery_breaker_failures: Annotated[int, Field(ge=1)] = Field(
+        10, description="After so many failures in a row a receiver is left alone for a while."
+    )
+    delivery_breaker_seconds: Annotated[float, Field(gt=0)] = Field(
+        10.0, description="For so long at first, in seconds; twice as long after each further failure, up to 5 minutes."
+    )
+    delivery_pause_seconds: Annotated[float, Field(gt=0)] = Field(
+        432_000.0, description="After so many seconds of nothing but failures an integration is paused."
+    )
+    delivery_keep_days: Annotated[float, Field(gt=0)] = Field(
+        30.0, description="How long deliveries that ended can be looked up and replayed, in days."
+    )
+    delivery_hold_days: Annotated[float, Field(gt=0)] = Field(
+        90.0, description="How long deliveries are held for a paused integration, in days."
+    )
     worker_concurrency: Annotated[int, Field(ge=1, le=100)] = Field(
         10, description="Builds and other work on environments at once, per worker process."
     )
@@ -119,6 +153,16 @@ class Settings(BaseSettings):
     def networks(self) -> tuple[Network, ...]:
         """`egress_allow`, parsed."""
         return parse_networks(self.egress_allow)
+
+    @cached_property
+    def delivery_schedule(self) -> Schedule:
+        """When deliveries are tried again, and when no more."""
+        return Schedule(
+            waits=[float(part) for part in _parts(self.delivery_retry_seconds)],
+            breaker_failures=self.delivery_breaker_failures,
+            breaker_seconds=self.delivery_breaker_seconds,
+            pause_seconds=self.delivery_pause_seconds,
+        )
 
     @cached_property
     def deploy_command(self) -> Path | None:

@@ -9,6 +9,7 @@ from typing import Final
 from tieline.core.clock import now
 from tieline.core.documents import Activity
 from tieline.core.errors import TielineError
+from tieline.core.lines import parse_lines
 from tieline.core.redact import Redactor
 from tieline.store import logs
 from tieline.store.database import Database
@@ -16,7 +17,6 @@ from tieline.store.database import Database
 FLUSH_SECONDS: Final = 0.1
 FLUSH_LINES: Final = 64
 MOST_WAITING: Final = 2048
-LONGEST_LINE: Final = 64 * 1024
 LONGEST_LOG: Final = 10 * 1024 * 1024
 FULL: Final = "The log is full. What follows is not kept.\n"
 
@@ -25,20 +25,6 @@ Line = tuple[datetime, str]
 
 class Superseded(TielineError):
     """Another attempt runs this activity now, or it has ended; nothing more is to be done here."""
-
-
-def parse_lines(text: str) -> list[str]:
-    """The lines of a text, each with a newline of its own, none longer than `LONGEST_LINE` characters.
-
-    PostgreSQL takes neither NUL nor lone surrogates, so both are replaced.
-    """
-    storable = text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
-    lines = storable.removesuffix("\n").split("\n")
-    return [_cut(line.removesuffix("\r")) + "\n" for line in lines]
-
-
-def _cut(line: str) -> str:
-    return line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + " [cut]"
 
 
 class LogWriter:

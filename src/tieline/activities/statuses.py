@@ -12,7 +12,6 @@ from tieline.store import deliveries, environments, integrations
 from tieline.store.database import Connection
 from tieline.store.seal import SecretBox
 
-KIND: Final = "commit_status"
 LONGEST_DESCRIPTION: Final = 140
 _BUILDING: Final = frozenset({kinds.PUSH, kinds.ACTIVATE, kinds.RESUME, kinds.REDEPLOY})
 _SENTENCES: Final[dict[BuildState, str]] = {
@@ -40,7 +39,7 @@ class BuildStatuses:
             return
         status = plan_status(activity, environment, state, self._public_url)
         if status is not None and await self._is_wanted(conn, environment.integration_id):
-            await deliveries.add(conn, _delivery(activity, environment.integration_id, status))
+            await deliveries.add(conn, [_delivery(activity, environment.integration_id, status)])
 
     async def _is_wanted(self, conn: Connection, integration_id: str) -> bool:
         integration = await integrations.find_any(conn, self._box, integration_id)
@@ -84,8 +83,8 @@ def _delivery(activity: Activity, integration_id: str, status: BuildStatus) -> d
     return deliveries.NewDelivery(
         project_id=activity.project_id,
         integration_id=integration_id,
-        activity_id=activity.id,
-        kind=KIND,
+        kind="commit_status",
+        cause_id=activity.id,
         order_key=f"{integration_id}/{status.commit}/{status.key}",
         payload=asdict(status),
     )

@@ -70,7 +70,9 @@ async def create_integration(access: Admin, rooms: InRooms, body: Body) -> Respo
         project = await projects.get(conn, access.project_id, lock=True)
         if kind.is_git_source:
             await _refuse_second_source(conn, rooms, project)
-        await integrations.create(conn, rooms.services.box, integration, is_git_source=kind.is_git_source)
+        await integrations.create(
+            conn, rooms.services.box, integration, is_git_source=kind.is_git_source, is_sink=kind.sink is not None
+        )
         started = await _start(conn, kind, project, integration, access)
     rooms.shelves.drop(access.project_id)
     if not kind.acts:

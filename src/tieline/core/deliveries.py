@@ -1,6 +1,7 @@
 """What is delivered to those who want to know, and how an attempt to do so went, in words that fit every receiver."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, Literal
 
 import orjson
@@ -68,6 +69,22 @@ class Receipt:
     address: str = ""
     retry_after: float | None = None
     counted: bool = True
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """Where one integration's deliveries go.
+
+    `failures` counts attempts that failed one after the other, since `failing_since`. Nothing is tried before
+    `closed_until`. While it is paused, deliveries are held.
+    """
+
+    integration_id: str
+    failures: int = 0
+    failing_since: datetime | None = None
+    closed_until: datetime | None = None
+    paused_at: datetime | None = None
+    paused_because: str | None = None
 
 
 _NEVER: Final = (RemoteNotFound, RemoteRejected)

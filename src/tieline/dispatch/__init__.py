@@ -1,1 +1,1 @@
-"""Sends what must reach somebody outside, and tries again."""
+"""Tells whoever wants to know what happened: finds out who that is, sends, and tries again."""

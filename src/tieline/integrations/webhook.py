@@ -2,9 +2,14 @@
 
 from typing import Annotated, Final
 
+from tieline.core.deliveries import Message, Receipt
+from tieline.core.documents import Integration
+from tieline.core.ports import Journal, Toolbox
+from tieline.core.secret import Secret
 from tieline.integrations.base import IntegrationType
 from tieline.integrations.events import EventFields, Ordered
 from tieline.integrations.fields import CALLED_URL, NULLABLE, ROTATES, SEALED
+from tieline.integrations.posts import post
 from tieline.integrations.values import HTTPURL, Filled
 
 
@@ -18,6 +23,25 @@ class WebhookFields(EventFields):
     """Where activities are sent, as the body of a POST."""
 
     ordered: Ordered = True
+
+
+class WebhookSink:
+    """POSTs activities to the URL of an integration."""
+
+    def __init__(self, integration: Integration, toolbox: Toolbox) -> None:
+        self._url: str = integration.config["url"]
+        self._keys = signing_keys(integration)
+        self._toolbox = toolbox
+
+    async def deliver(self, message: Message, journal: Journal) -> Receipt:  # noqa: ARG002 - it does nothing else
+        """One POST."""
+        return await post(self._url, message, self._keys, self._toolbox)
+
+
+def signing_keys(integration: Integration) -> list[Secret]:
+    """The key, and behind it the former one for as long as receivers may still know only that. Pure."""
+    known = (integration.secrets.get(name) for name in ("shared_key", "shared_key.previous"))
+    return [key for key in known if key is not None]
 
 
 TYPE: Final = IntegrationType(
@@ -34,5 +58,5 @@ TYPE: Final = IntegrationType(
         "excluded_environments": ["main"],
         "shared_key": "a-key-of-yours",
     },
-    not_yet="Nothing is sent yet.",
+    sink=WebhookSink,
 )

@@ -167,8 +167,10 @@ async def _create_project(
     grants = [(users[each.username], each.role, each.granted_at) for each in seeded.grants]
     await seeds.restore_grants(conn, project.id, grants)
     for each in seeded.integrations:
-        is_git_source = ground.registry[each.type].is_git_source
-        await integrations.create(conn, ground.box, each, is_git_source=is_git_source)
+        kind = ground.registry[each.type]
+        await integrations.create(
+            conn, ground.box, each, is_git_source=kind.is_git_source, is_sink=kind.sink is not None
+        )
         await seeds.restore_updated_at(conn, each.id, each.updated_at)
     for variable in seeded.variables:
         await variables.create(conn, ground.box, variable)

@@ -17,7 +17,7 @@ from tieline.core.errors import Invalid, NotFound
 from tieline.core.ids import new_id
 from tieline.core.kinds import CANNOT_BE_CANCELLED, is_cancellable
 from tieline.core.ports import Outcome
-from tieline.store import notify, wakeups
+from tieline.store import outbox, wakeups
 from tieline.store.database import Connection
 
 PAGE_SIZE: Final = 25
@@ -47,7 +47,7 @@ def from_row(row: Mapping[str, Any]) -> Activity:
 async def create(conn: Connection, new: NewActivity) -> Activity:
     """Insert one activity, and admit it when there is room; without a concurrency key it is complete at once."""
     row = await _one(conn, _INSERT, {**_new_columns(new), "id": new_id(), "days": KEPT_DAYS})
-    await notify.changed(conn, "activity", row["id"])
+    await outbox.tell(conn, row["id"], is_new_state=True)
     if new.concurrency_key is not None:
         await wakeups.admit(conn, new.project_id)
     return from_row(row)
@@ -92,7 +92,13 @@ async def begin(conn: Connection, id: str) -> Activity | None:
 
     Each start counts up `attempt`, which shuts out the attempt before. None when there is nothing to start.
     """
-    return await _change(conn, _BEGIN, {"id": id})
+    await conn.execute(_LOCK_OF, [id])
+    row = await _update(conn, _BEGIN, {"id": id})
+    if row is None:
+        return None
+    begun = from_row(row)
+    await outbox.tell(conn, id, is_new_state=begun.attempt == 1)
+    return begun
 
 
 async def is_current(conn: Connection, activity: Activity) -> bool:
@@ -131,7 +137,7 @@ async def cancel(conn: Connection, project_id: str, id: str) -> Activity:
 
     Raises `NotFound`, and `Invalid` with the sentence that clients look for when it is too late or never possible.
     """
-    await _lock(conn, project_id)
+    await lock(conn, project_id)
     activity = await get(conn, project_id, id)
     if not is_cancellable(activity):
         raise Invalid({}, CANNOT_BE_CANCELLED)
@@ -142,8 +148,8 @@ async def cancel(conn: Connection, project_id: str, id: str) -> Activity:
 
 async def cancel_pending(conn: Connection, activity: Activity) -> bool:
     """Cancel an activity that has not begun. False when it has."""
-    await _lock(conn, activity.project_id)
-    changed = await _change(conn, _CANCEL_PENDING, {"id": activity.id})
+    await lock(conn, activity.project_id)
+    changed = await _enter(conn, _CANCEL_PENDING, {"id": activity.id})
     if changed is not None:
         await wakeups.admit(conn, activity.project_id)
     return changed is not None
@@ -151,7 +157,7 @@ async def cancel_pending(conn: Connection, activity: Activity) -> bool:
 
 async def request_cancel(conn: Connection, activity: Activity) -> bool:
     """Ask the worker of a running activity to end it. False when it is not running."""
-    await _lock(conn, activity.project_id)
+    await lock(conn, activity.project_id)
     return await _change(conn, _REQUEST_CANCEL, {"id": activity.id}) is not None
 
 
@@ -169,7 +175,7 @@ async def open_of(conn: Connection, concurrency_key: str) -> list[Activity]:
 
 async def merge_parameters(conn: Connection, activity: Activity, merge: Callable[[JSON], JSON]) -> bool:
     """Replace the parameters of a pending activity by `merge` of what they are. False when it has begun."""
-    await _lock(conn, activity.project_id)
+    await lock(conn, activity.project_id)
     cursor = await conn.execute(
         "select parameters from activity where id = %s and state = 'pending' for update", [activity.id]
     )
@@ -205,27 +211,38 @@ async def expire(conn: Connection, limit: int = 1000) -> int:
     return cursor.rowcount
 
 
-async def _lock(conn: Connection, project_id: str) -> None:
-    """The lock that admission takes; held to the end of the transaction."""
+async def lock(conn: Connection, project_id: str) -> None:
+    """Take the lock of a project's activities, which admission takes too; it is held to the end of the transaction."""
     await conn.execute("select pg_advisory_xact_lock(hashtextextended('activity:' || %s, 0))", [project_id])
 
 
 async def _end(conn: Connection, activity: Activity, statement: LiteralString, values: Mapping[str, Any]) -> bool:
-    await _lock(conn, activity.project_id)
+    await lock(conn, activity.project_id)
     fence = {"id": activity.id, "attempt": activity.attempt}
-    ended = await _change(conn, statement, {**values, **fence})
+    ended = await _enter(conn, statement, {**values, **fence})
     if ended is not None:
         await wakeups.admit(conn, activity.project_id)
     return ended is not None
 
 
+async def _enter(conn: Connection, statement: LiteralString, values: Mapping[str, Any]) -> Activity | None:
+    """A change that leads to another state."""
+    row = await _update(conn, statement, values)
+    if row is not None:
+        await outbox.tell(conn, row["id"], is_new_state=True)
+    return None if row is None else from_row(row)
+
+
 async def _change(conn: Connection, statement: LiteralString, values: Mapping[str, Any]) -> Activity | None:
-    cursor = await conn.execute(statement, values)
-    row = await cursor.fetchone()
-    if row is None:
-        return None
-    await notify.changed(conn, "activity", row["id"])
-    return from_row(row)
+    """A change within a state."""
+    row = await _update(conn, statement, values)
+    if row is not None:
+        await outbox.tell(conn, row["id"], is_new_state=False)
+    return None if row is None else from_row(row)
+
+
+async def _update(conn: Connection, statement: LiteralString, values: Mapping[str, Any]) -> dict[str, Any] | None:
+    return await (await conn.execute(statement, values)).fetchone()
 
 
 async def _one(conn: Connection, statement: LiteralString, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -239,6 +256,11 @@ def _new_columns(new: NewActivity) -> dict[str, Any]:
     columns = {each.name: getattr(new, each.name) for each in fields(NewActivity)}
     return {**columns, "parameters": Jsonb(new.parameters), "payload": Jsonb(new.payload)}
 
+
+# Whoever keeps an event holds this lock, so that events are committed in the order of their numbers.
+_LOCK_OF: Final[LiteralString] = """
+    select pg_advisory_xact_lock(hashtextextended('activity:' || project_id, 0)) from activity where id = %s
+"""
 
 _INSERT: Final[LiteralString] = """
     with moment as materialized (

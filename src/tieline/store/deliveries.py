@@ -1,99 +1,213 @@
 """What must reach somebody outside, and how far it got.
 
-A delivery that is being sent is pending with an attempt counted, no error yet and its next attempt a lease away:
-a sender that dies gives it back by saying nothing.
+Deliveries of one integration with the same `order_key` go out one after the other. Only the first that is open of each
+key may be claimed, with some that follow it, so that a million behind it cost nothing. Whoever adds, claims or records
+holds the lock of the receiver (`store.receivers.lock`) first.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Final, LiteralString
+from typing import Any, Final, Literal, LiteralString
 
-from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from tieline.core.documents import JSON
-from tieline.store import wakeups
+from tieline.core.deliveries import DeliveryState
+from tieline.core.documents import JSON, ActivityResult
+from tieline.store import notify, receivers
 from tieline.store.database import Connection
 
-LEASE_SECONDS: Final = 30
-KEPT_DAYS: Final = 7
+TOPIC: Final = "deliveries"
+Kind = Literal["activity", "commit_status"]
+
+
+@dataclass(frozen=True)
+class NewMessage:
+    """What receivers will be told of an activity that entered a state."""
+
+    project_id: str
+    cause_id: str
+    type: str
+    state: str
+    result: str | None
+    environment_id: str | None
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class KeptMessage:
+    """A message as it is sent."""
+
+    id: int
+    cause_id: str
+    type: str
+    state: str
+    environment_id: str | None
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
 class NewDelivery:
-    """A delivery to be added. Those of one `order_key` go out one after the other, in the order they were added."""
+    """A delivery to be added: of a message, or a `payload` of its own. Without an `order_key` it waits for no other."""
 
     project_id: str
     integration_id: str
-    activity_id: str | None
-    kind: str
-    order_key: str
-    payload: JSON
+    kind: Kind
+    cause_id: str | None
+    order_key: str | None
+    message_id: int | None = None
+    payload: JSON | None = None
+    state: Literal["pending", "held"] = "pending"
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A delivery that the caller is to send now. `attempts` counts the one under way."""
+    """A delivery that the caller is to send now. `attempts` and `tries` count the one under way."""
 
     id: int
     project_id: str
     integration_id: str
+    kind: Kind
+    message_id: int | None
+    payload: JSON | None
+    cause_id: str | None
     activity_id: str | None
-    kind: str
-    order_key: str
-    payload: JSON
+    order_key: str | None
     attempts: int
+    tries: int
+    crashes: int
+    has_effects: bool
     created_at: datetime
 
 
-def wake_key(integration_id: str) -> str:
-    """The name under which one sender per integration is woken, and runs alone."""
-    return f"deliveries:{integration_id}"
+@dataclass(frozen=True)
+class Claim:
+    """How much a sender takes at once: deliveries that may go out side by side, and of each key so many in a row."""
+
+    sender_id: str
+    integration_id: str
+    lanes: int
+    run: int
 
 
-async def add(conn: Connection, new: NewDelivery) -> int:
-    """Add a delivery and wake its sender, in the caller's transaction; its number."""
-    cursor = await conn.execute(_ADD, {**vars(new), "payload": Jsonb(new.payload)})
-    row = await cursor.fetchone()
+@dataclass(frozen=True)
+class AttemptRow:
+    """What is kept of an attempt. `request` has `method`, `url` and `headers`; `answer` is its beginning."""
+
+    started_at: datetime
+    seconds: float
+    verdict: str
+    sentence: str
+    error: str | None
+    status: int | None
+    address: str | None
+    request: JSON | None
+    answer: bytes
+
+
+@dataclass(frozen=True)
+class ActivityRow:
+    """The activity that a delivery is: added with its first attempt, and changed by those that follow."""
+
+    id: str
+    is_new: bool
+    type: str
+    state: Literal["in_progress", "complete"]
+    result: ActivityResult | None
+    description: str
+    text: str
+    payload: JSON
+    parameters: JSON
+    lines: Sequence[tuple[datetime, str]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a delivery that was claimed.
+
+    Without an attempt it is given back, as if it had never been taken; but one that had begun to do what must not be
+    done twice is left for `adopt_interrupted`.
+    `wait_seconds` is until it is due again; an attempt that is not `counted` leaves the schedule where it is.
+    """
+
+    delivery: Delivery
+    state: DeliveryState
+    wait_seconds: float = 0.0
+    counted: bool = True
+    error: str | None = None
+    attempt: AttemptRow | None = None
+    activity: ActivityRow | None = None
+
+
+async def add_message(conn: Connection, new: NewMessage) -> int:
+    """Keep a message; its number."""
+    row = await (await conn.execute(_ADD_MESSAGE, vars(new))).fetchone()
     assert row is not None  # noqa: S101 - an insert without a conflict clause returns its row
-    key = wake_key(new.integration_id)
-    await wakeups.wake(conn, "send_deliveries", key, {"integration_id": new.integration_id}, key)
     return int(row["id"])
 
 
-async def due(conn: Connection, integration_id: str, limit: int = 50) -> list[Delivery]:
-    """Take what may go out now: the first of each order key, unless one of that key is being sent.
+async def add(conn: Connection, new: Sequence[NewDelivery]) -> None:
+    """Add deliveries, in order, and wake whoever sends them. Takes the locks of their receivers."""
+    if not new:
+        return
+    await receivers.lock(conn, {each.integration_id for each in new})
+    rows = [{"place": place, **asdict(each)} for place, each in enumerate(new)]
+    await conn.execute(_ADD, [Jsonb(rows), notify.CHANNEL])
 
-    A build status that a newer one of the same commit and key has overtaken is not sent any more. Call it inside
-    a transaction; what it returns is leased for `LEASE_SECONDS`.
+
+async def messages(conn: Connection, message_ids: Collection[int], most_bytes: int) -> dict[int, KeptMessage]:
+    """Messages by number; beyond so many bytes of bodies the later ones are left out, but never the first."""
+    cursor = await conn.execute(_MESSAGES, [list(message_ids), most_bytes])
+    return {row["id"]: _message(row) for row in await cursor.fetchall()}
+
+
+async def claim(conn: Connection, wanted: Claim) -> list[Delivery]:
+    """Take what may go out now, in order; fresh ones have their share however many are tried again.
+
+    The caller holds the lock of the receiver.
     """
-    values = {"integration": integration_id, "limit": limit, "lease": LEASE_SECONDS}
-    await conn.execute(_SUPERSEDE, values)
-    cursor = await conn.execute(_TAKE, values)
+    cursor = await conn.execute(_CLAIM, vars(wanted))
     return sorted((_from_row(row) for row in await cursor.fetchall()), key=lambda each: each.id)
 
 
-async def delivered(conn: Connection, delivery: Delivery) -> None:
-    """It arrived."""
-    await _record(conn, delivery, "state = 'delivered', finished_at = clock_timestamp(), last_error = null", {})
+async def supersede(conn: Connection, integration_id: str) -> None:
+    """Drop build statuses that a newer one of the same commit and key has overtaken."""
+    await conn.execute(_SUPERSEDE, [integration_id])
 
 
-async def failed(conn: Connection, delivery: Delivery, error: str) -> None:
-    """It is given up, for the reason `error`."""
-    changes: LiteralString = "state = 'failed', finished_at = clock_timestamp(), last_error = %(error)s"
-    await _record(conn, delivery, changes, {"error": error})
+async def record(conn: Connection, results: Sequence[Result], sender_id: str) -> set[int]:
+    """Write what became of deliveries, each with its attempt, its activity and its log; those that were still ours.
+
+    The caller holds the locks of the projects' activities and of the receivers, taken in that order.
+    """
+    rows = [_given(each, sender_id) for each in results]
+    cursor = await conn.execute(_RECORD, {"rows": Jsonb(rows), "channel": notify.CHANNEL})
+    written = {row["id"] for row in await cursor.fetchall()}
+    await advance(conn, [each.delivery for each in results])
+    return written
 
 
-async def retry_at(conn: Connection, delivery: Delivery, moment: datetime, error: str, *, counted: bool = True) -> None:
-    """Try again from `moment`; an attempt that never reached the other side is not counted."""
-    changes: LiteralString = "next_attempt_at = %(at)s, last_error = %(error)s, attempts = attempts - %(uncounted)s"
-    await _record(conn, delivery, changes, {"at": moment, "error": error, "uncounted": 0 if counted else 1})
+async def advance(conn: Connection, ended: Iterable[Delivery]) -> None:
+    """Let the next one of each key be the first."""
+    keys = sorted({(each.integration_id, each.order_key) for each in ended if each.order_key is not None})
+    if keys:
+        await conn.execute(_ADVANCE, [[integration for integration, _ in keys], [key for _, key in keys]])
 
 
-async def release(conn: Connection) -> None:
-    """Give back everything that is being sent: no sender can be alive."""
-    await conn.execute(_RELEASE)
+async def begin_effects(conn: Connection, delivery: Delivery, sender_id: str) -> bool:
+    """Note that it does what must not be done twice from now on. False when it is not ours any more."""
+    query = """
+        update delivery set has_effects = true
+        where id = %s and state = 'delivering' and claimed_by = %s and tries = %s
+    """
+    cursor = await conn.execute(query, [delivery.id, sender_id, delivery.tries])
+    return cursor.rowcount == 1
+
+
+async def adopt_interrupted(conn: Connection, sender_id: str) -> list[Delivery]:
+    """Take over, to say how they ended, those that were interrupted while they did what must not be done twice."""
+    cursor = await conn.execute(_ADOPT, [sender_id])
+    return [_from_row(row) for row in await cursor.fetchall()]
 
 
 async def integrations_due(conn: Connection) -> list[str]:
@@ -102,72 +216,249 @@ async def integrations_due(conn: Connection) -> list[str]:
     return [row["integration_id"] for row in await cursor.fetchall()]
 
 
-async def expire(conn: Connection) -> int:
-    """Forget deliveries that ended long ago; how many went."""
-    cursor = await conn.execute(_EXPIRE, [KEPT_DAYS])
+async def expire(conn: Connection, keep_days: float, keep_held_days: float, limit: int = 10_000) -> int:
+    """Forget deliveries that ended long ago, those held for very long, and messages nobody waits for; how many went."""
+    values = {"days": keep_days, "held_days": keep_held_days, "limit": limit}
+    cursor = await conn.execute(_EXPIRE, values)
+    await conn.execute(_EXPIRE_MESSAGES, values)
     return cursor.rowcount
 
 
-async def _record(conn: Connection, delivery: Delivery, changes: LiteralString, values: Mapping[str, object]) -> None:
-    """Write the result of the attempt, unless its lease ran out and somebody else has begun another."""
-    statement = sql.SQL("update delivery set {} where id = %(id)s and state = 'pending' and attempts = %(attempts)s")
-    fence = {"id": delivery.id, "attempts": delivery.attempts}
-    await conn.execute(statement.format(sql.SQL(changes)), {**values, **fence})
+def _given(result: Result, sender_id: str) -> JSON:
+    """As `_RECORD` reads it."""
+    attempt, activity = result.attempt, result.activity
+    row: JSON = {
+        "id": result.delivery.id,
+        "tries": result.delivery.tries,
+        "sender": sender_id,
+        "state": result.state,
+        "wait_seconds": result.wait_seconds,
+        "counted": result.counted,
+        "error": result.error,
+        "integration_id": result.delivery.integration_id,
+        "project_id": result.delivery.project_id,
+        "has_attempt": attempt is not None,
+        "has_activity": activity is not None,
+    }
+    if attempt is not None:
+        row["attempt"] = {**vars(attempt), "answer": attempt.answer.hex()}
+    if activity is not None:
+        row["activity"] = {**vars(activity), "lines": [{"at": at, "text": text} for at, text in activity.lines]}
+    return row
+
+
+def _message(row: Mapping[str, Any]) -> KeptMessage:
+    return KeptMessage(**{name: row[name] for name in KeptMessage.__dataclass_fields__})
 
 
 def _from_row(row: Mapping[str, Any]) -> Delivery:
     return Delivery(**{name: row[name] for name in Delivery.__dataclass_fields__})
 
 
-_ADD: Final[LiteralString] = """
-    insert into delivery (project_id, integration_id, activity_id, kind, order_key, payload)
-    values (%(project_id)s, %(integration_id)s, %(activity_id)s, %(kind)s, %(order_key)s, %(payload)s)
+_ADD_MESSAGE: Final[LiteralString] = """
+    insert into message (project_id, cause_id, type, state, result, environment_id, body)
+    values (%(project_id)s, %(cause_id)s, %(type)s, %(state)s, %(result)s, %(environment_id)s, %(body)s)
     returning id
 """
 
-_SUPERSEDE: Final[LiteralString] = """
-    update delivery as old set
-        state = 'delivered', finished_at = clock_timestamp(), last_error = 'Not sent: a newer state came first.'
-    where old.integration_id = %(integration)s and old.state = 'pending' and old.kind = 'commit_status'
-      and not (old.attempts > 0 and old.last_error is null and old.next_attempt_at > clock_timestamp())
-      and exists (
-        select 1 from delivery as newer
-        where newer.integration_id = old.integration_id and newer.order_key = old.order_key
-          and newer.state = 'pending' and newer.id > old.id)
+_MESSAGES: Final[LiteralString] = """
+    select * from (
+        select *, sum(octet_length(body)) over (order by id) - octet_length(body) as before
+        from message where id = any(%s)) as measured
+    where before < %s
 """
 
-_TAKE: Final[LiteralString] = """
-    with head as (
-        select distinct on (order_key) id from delivery
-        where integration_id = %(integration)s and state = 'pending'
-        order by order_key, id
-    ),
-    ready as (
-        select delivery.id from delivery join head using (id)
-        where delivery.state = 'pending' and delivery.next_attempt_at <= clock_timestamp()
-        order by delivery.id limit %(limit)s
-        for update of delivery skip locked
+_ADD: Final[LiteralString] = """
+    with given as (
+        select *, row_number() over (partition by integration_id, order_key order by place) as turn
+        from jsonb_to_recordset(%s) as given (
+            place integer, project_id text, integration_id text, kind text, cause_id text, order_key text,
+            message_id bigint, payload jsonb, state text)
+    ), added as (
+        insert into delivery (
+            project_id, integration_id, kind, message_id, payload, cause_id, order_key, state, is_first)
+        select project_id, integration_id, kind, message_id, nullif(payload, 'null'), cause_id, order_key, state,
+               order_key is null or (turn = 1 and not exists (
+                    select 1 from delivery as first
+                    where first.integration_id = given.integration_id and first.order_key = given.order_key
+                      and first.state in ('pending', 'delivering', 'waiting', 'held')))
+        from given order by place
+        returning integration_id, state
+    )
+    select pg_notify(%s, 'deliveries:' || integration_id)
+    from (select distinct integration_id from added where state = 'pending') as woken
+"""
+
+_CLAIM: Final[LiteralString] = """
+    with fresh as (
+        select id, order_key, row_number() over (order by due_at) as place from (
+            select id, order_key, due_at from delivery
+            where integration_id = %(integration_id)s and is_first and state = 'pending' and due_at <= clock_timestamp()
+            order by due_at limit %(lanes)s) as next
+    ), again as (
+        select id, order_key, row_number() over (order by due_at) as place from (
+            select id, order_key, due_at from delivery
+            where integration_id = %(integration_id)s and is_first and state = 'waiting' and due_at <= clock_timestamp()
+            order by due_at limit %(lanes)s) as next
+    ), first as (
+        select id, order_key, is_fresh from (
+            select id, order_key, place, true as is_fresh from fresh
+            union all select id, order_key, place, false from again) as either
+        order by place, is_fresh desc limit %(lanes)s
+    ), chosen as (
+        select id from first
+        union all
+        select next.id from first cross join lateral (
+            select id, state from delivery
+            where integration_id = %(integration_id)s and order_key = first.order_key and id > first.id
+              and state in ('pending', 'delivering', 'waiting', 'held')
+            order by id limit %(run)s - 1) as next
+        where first.is_fresh and next.state = 'pending'
     )
     update delivery set
-        attempts = attempts + 1, last_error = null,
-        next_attempt_at = clock_timestamp() + make_interval(secs => %(lease)s)
-    from ready where delivery.id = ready.id
+        state = 'delivering', claimed_by = %(sender_id)s, attempts = attempts + 1, tries = tries + 1
+    from chosen where delivery.id = chosen.id
     returning delivery.*
 """
 
-_RELEASE: Final[LiteralString] = """
-    update delivery set next_attempt_at = clock_timestamp()
-    where state = 'pending' and attempts > 0 and last_error is null
+_SUPERSEDE: Final[LiteralString] = """
+    with overtaken as (
+        update delivery as old set
+            state = 'delivered', finished_at = clock_timestamp(), last_error = 'Not sent: a newer state came first.'
+        where old.integration_id = %s and old.kind = 'commit_status' and old.state in ('pending', 'waiting')
+          and exists (
+            select 1 from delivery as newer
+            where newer.integration_id = old.integration_id and newer.order_key = old.order_key
+              and newer.state = 'pending' and newer.id > old.id)
+        returning old.id, old.integration_id, old.order_key
+    )
+    update delivery set is_first = true from (
+        select distinct on (order_key) delivery.id from delivery join overtaken using (integration_id, order_key)
+        where delivery.state in ('pending', 'delivering', 'waiting', 'held')
+          and delivery.id not in (select id from overtaken)
+        order by order_key, delivery.id) as first
+    where delivery.id = first.id and not is_first
+"""
+
+_RECORD: Final[LiteralString] = """
+    with given as materialized (
+        select * from jsonb_to_recordset(%(rows)s) as given (
+            id bigint, tries integer, sender text, state text, wait_seconds real, counted boolean, error text,
+            integration_id text, project_id text, has_attempt boolean, has_activity boolean,
+            attempt jsonb, activity jsonb)
+    ), done as (
+        update delivery set
+            state = case when delivery.has_effects and not given.has_attempt then 'delivering' else given.state end,
+            attempts = delivery.attempts - (not given.counted)::integer,
+            tries = delivery.tries - (not given.has_attempt)::integer,
+            due_at = clock_timestamp() + make_interval(secs => given.wait_seconds),
+            planned_seconds = given.wait_seconds,
+            claimed_by = null,
+            has_effects = delivery.has_effects and not given.has_attempt,
+            last_error = given.error,
+            activity_id = coalesce(given.activity ->> 'id', delivery.activity_id),
+            finished_at = case when given.state in ('delivered', 'failed') then clock_timestamp() end
+        from given
+        where delivery.id = given.id and delivery.state = 'delivering' and delivery.claimed_by = given.sender
+          and delivery.tries = given.tries
+        returning delivery.id
+    ), mine as materialized (
+        select given.* from given join done using (id)
+    ), attempted as (
+        insert into delivery_attempt (
+            delivery_id, number, started_at, seconds, verdict, sentence, error, status, address, request, answer)
+        select mine.id, mine.tries, made.started_at, made.seconds, made.verdict, made.sentence, made.error, made.status,
+               made.address, nullif(made.request, 'null'), decode(made.answer, 'hex')
+        from mine cross join lateral jsonb_to_record(mine.attempt) as made (
+            started_at timestamptz, seconds real, verdict text, sentence text, error text, status integer,
+            address text, request jsonb, answer text)
+        where mine.has_attempt
+    ), told as materialized (
+        select mine.id as delivery_id, mine.project_id, mine.integration_id, shown.*,
+               (mine.attempt ->> 'started_at')::timestamptz as started_at, (mine.attempt ->> 'seconds')::real as seconds
+        from mine cross join lateral jsonb_to_record(mine.activity) as shown (
+            id text, is_new boolean, type text, state text, result text, description text, text text, payload jsonb,
+            parameters jsonb, lines jsonb)
+        where mine.has_activity
+    ), moment as materialized (
+        select project_id, tieline_activity_time(project_id) as now
+        from (select distinct project_id from told where is_new order by project_id) as projects
+    ), begun as (
+        insert into activity (
+            id, project_id, integration_id, type, parameters, state, result, failure_reason, payload, description, text,
+            timings, completion_percent, created_at, started_at, completed_at, expires_at, queue)
+        select told.id, told.project_id, told.integration_id, told.type, told.parameters, told.state, told.result,
+               case when told.result = 'failure' then 'error' end, told.payload, told.description, told.text,
+               jsonb_build_object('execute', round(told.seconds::numeric, 3)),
+               case when told.state = 'complete' then 100 else 0 end,
+               moment.now + row_number() over (partition by told.project_id order by delivery_id)
+                   * interval '1 microsecond',
+               told.started_at, case when told.state = 'complete' then moment.now end,
+               moment.now + interval '30 days', 'integrations'
+        from told join moment using (project_id) where told.is_new
+    ), changed as (
+        update activity set
+            state = told.state, result = told.result,
+            failure_reason = case when told.result = 'failure' then 'error' end,
+            updated_at = clock_timestamp(), timings = timings || tieline_execute_time(activity.started_at),
+            completion_percent = case when told.state = 'complete' then 100 else 0 end,
+            completed_at = case when told.state = 'complete' then clock_timestamp() end
+        from told where not told.is_new and activity.id = told.id and activity.state = 'in_progress'
+        returning activity.id
+    ), logged as (
+        insert into activity_log (activity_id, seq, at, message)
+        select told.id, line.place + case when told.is_new then 0 else (
+                   select coalesce(max(seq), 0) from activity_log where activity_id = told.id) end,
+               (line.value ->> 'at')::timestamptz, line.value ->> 'text'
+        from told cross join lateral jsonb_array_elements(told.lines) with ordinality as line (value, place)
+        where told.is_new or told.id in (select id from changed)
+    )
+    select id, (select count(pg_notify(%(channel)s, topic || id)) from changed,
+                       (values ('activity:'), ('log:')) as topics (topic)) as notified
+    from done
+"""
+
+_ADVANCE: Final[LiteralString] = """
+    update delivery set is_first = true from (
+        select next.id from unnest(%s::text[], %s::text[]) as ended (integration_id, order_key)
+        cross join lateral (
+            select id, is_first from delivery
+            where delivery.integration_id = ended.integration_id and delivery.order_key = ended.order_key
+              and state in ('pending', 'delivering', 'waiting', 'held')
+            order by id limit 1) as next
+        where not next.is_first) as first
+    where delivery.id = first.id
+"""
+
+_ADOPT: Final[LiteralString] = """
+    update delivery set claimed_by = %s where state = 'delivering' and claimed_by is null returning *
 """
 
 _INTEGRATIONS_DUE: Final[LiteralString] = """
-    select distinct integration_id from (
-        select distinct on (integration_id, order_key) integration_id, next_attempt_at from delivery
-        where state = 'pending' order by integration_id, order_key, id
-    ) as head
-    where next_attempt_at <= now()
+    select integration_id from receiver
+    where paused_at is null and (closed_until is null or closed_until <= clock_timestamp())
+      and (exists (
+            select 1 from delivery where delivery.integration_id = receiver.integration_id
+              and is_first and state = 'pending' and due_at <= clock_timestamp())
+        or exists (
+            select 1 from delivery where delivery.integration_id = receiver.integration_id
+              and is_first and state = 'waiting' and due_at <= clock_timestamp()))
 """
 
 _EXPIRE: Final[LiteralString] = """
-    delete from delivery where state <> 'pending' and finished_at < now() - make_interval(days => %s)
+    delete from delivery where id in (
+        select id from delivery
+        where state in ('delivered', 'failed') and finished_at < now() - make_interval(secs => %(days)s * 86400)
+        union all
+        select id from delivery
+        where state = 'held' and created_at < now() - make_interval(secs => %(held_days)s * 86400)
+        limit %(limit)s)
+"""
+
+_EXPIRE_MESSAGES: Final[LiteralString] = """
+    delete from message where id in (
+        select id from message
+        where created_at < now() - make_interval(secs => %(days)s * 86400)
+          and not exists (select 1 from delivery where delivery.message_id = message.id)
+        limit %(limit)s)
 """

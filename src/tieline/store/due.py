@@ -6,7 +6,7 @@ because `wake_due` finds within seconds what has no job.
 
 from typing import Final, LiteralString
 
-from tieline.store import activities, deliveries, environments, hooks, oauth_tokens, rates
+from tieline.store import activities, environments, hooks, integrations, oauth_tokens, rates
 from tieline.store.database import Connection
 from tieline.store.wakeups import admit, wake
 
@@ -21,7 +21,6 @@ async def wake_due(conn: Connection) -> None:
     """
     await _wake_integrations(conn)
     await _wake_hooks(conn)
-    await _wake_deliveries(conn)
     await _wake_activities(conn)
     await environments.give_up_removals(conn)
 
@@ -29,10 +28,10 @@ async def wake_due(conn: Connection) -> None:
 async def trim(conn: Connection) -> None:
     """Forget what is kept only for a while."""
     await hooks.trim(conn)
-    await deliveries.expire(conn)
     await activities.expire(conn)
     await rates.trim(conn)
     await oauth_tokens.trim(conn)
+    await integrations.trim_retired(conn)
 
 
 async def wake_probe(conn: Connection, integration_id: str) -> None:
@@ -65,12 +64,6 @@ async def _wake_integrations(conn: Connection) -> None:
 async def _wake_hooks(conn: Connection) -> None:
     for integration_id in await hooks.integrations_unread(conn, HOOKS_OVERDUE_SECONDS):
         await hooks.wake_reader(conn, integration_id)
-
-
-async def _wake_deliveries(conn: Connection) -> None:
-    for integration_id in await deliveries.integrations_due(conn):
-        key = deliveries.wake_key(integration_id)
-        await wake(conn, "send_deliveries", key, {"integration_id": integration_id}, key)
 
 
 async def _wake_activities(conn: Connection) -> None:

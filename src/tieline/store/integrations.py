@@ -156,21 +156,24 @@ async def git_source_id(conn: Connection, project_id: str) -> str | None:
     return None if row is None else row["id"]
 
 
-async def create(conn: Connection, box: SecretBox, integration: Integration, *, is_git_source: bool) -> None:
-    """Insert an integration and seal its secrets.
+async def create(
+    conn: Connection, box: SecretBox, integration: Integration, *, is_git_source: bool, is_sink: bool = False
+) -> None:
+    """Insert an integration and seal its secrets. A sink is told of the activities of its project from now on.
 
     A second Git source of a project fails on the index `integration_one_git_source`; callers look first.
     """
     await conn.execute(
         """
-        insert into integration (id, project_id, type, is_git_source, config, created_at, next_reconcile_at)
-        values (%s, %s, %s, %s, %s, %s, %s)
+        insert into integration (id, project_id, type, is_git_source, is_sink, config, created_at, next_reconcile_at)
+        values (%s, %s, %s, %s, %s, %s, %s, %s)
         """,
         [
             integration.id,
             integration.project_id,
             integration.type,
             is_git_source,
+            is_sink,
             Jsonb(integration.config),
             integration.created_at,
             integration.next_reconcile_at,

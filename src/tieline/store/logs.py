@@ -36,6 +36,12 @@ async def load(conn: Connection, activity_id: str, after: int = 0, limit: int = 
     return [_from_row(row) for row in await cursor.fetchall()]
 
 
+async def tail(conn: Connection, activity_id: str, most: int) -> tuple[str, bool]:
+    """The last `most` characters of a log, and whether there is more before them."""
+    row = await (await conn.execute(_TAIL, {"id": activity_id, "most": most})).fetchone()
+    return (row["tail"], row["is_cut"]) if row else ("", False)
+
+
 def _from_row(row: dict[str, Any]) -> LogLine:
     return LogLine(seq=row["seq"], at=row["at"], message=row["message"])
 
@@ -51,4 +57,10 @@ _APPEND: Final[LiteralString] = """
 
 _LOAD: Final[LiteralString] = """
     select seq, at, message from activity_log where activity_id = %s and seq > %s order by seq limit %s
+"""
+
+_TAIL: Final[LiteralString] = """
+    select coalesce(right(string_agg(message, '' order by seq), %(most)s), '') as tail,
+           coalesce(sum(length(message)), 0) > %(most)s as is_cut
+    from activity_log where activity_id = %(id)s
 """

@@ -62,6 +62,7 @@ create table delivery (
         check (state in ('pending', 'delivering', 'delivered', 'waiting', 'failed', 'held')),
     attempts integer not null default 0, -- those that count, since it was added or replayed
     tries integer not null default 0, -- all there ever were
+    crashes integer not null default 0, -- how often whoever tried did not live to say what happened
     due_at timestamptz not null default clock_timestamp(),
     planned_seconds real not null default 0, -- how long it was to wait until then
     claimed_by text,
@@ -93,6 +94,7 @@ select project_id, integration_id, kind, payload, activity_id, order_key,
        attempts, attempts, next_attempt_at, last_error, created_at, finished_at
 from delivery_before as old order by id;
 drop table delivery_before;
+delete from procrastinate_jobs where task_name = 'send_deliveries'; -- they are woken otherwise now
 
 create table delivery_attempt (
     delivery_id bigint not null references delivery on delete cascade,

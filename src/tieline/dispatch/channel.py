@@ -1,0 +1,151 @@
+"""Sends what one integration has to be told: a few things side by side, what belongs in order one after the other."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from tieline.core.deliveries import Receiver
+from tieline.dispatch.courier import Courier
+from tieline.dispatch.journal import NotOurs
+from tieline.dispatch.letters import Letters
+from tieline.dispatch.recorder import Outcome, Recorder
+from tieline.dispatch.schedule import lanes_of
+from tieline.store import deliveries, receivers
+from tieline.store.database import TROUBLE, Connection, Database
+from tieline.store.deliveries import Claim, Delivery
+
+log = structlog.get_logger()
+
+MOST_LANES: Final = 16
+LONGEST_RUN: Final = 32
+
+
+@dataclass(frozen=True)
+class Post:
+    """What all channels of a process share. `is_alive` says whether what this process has claimed still is its own."""
+
+    db: Database
+    sender_id: str
+    letters: Letters
+    recorder: Recorder
+    courier: Callable[[Connection, str], Awaitable[Courier | None]]
+    turns: asyncio.Semaphore
+    claims: asyncio.Semaphore
+    is_alive: Callable[[], bool]
+
+
+class Channel:
+    """One integration's. `run` ends when there is nothing to send now; `wake` says that there may be more."""
+
+    def __init__(self, post: Post, integration_id: str) -> None:
+        self._post = post
+        self._integration_id = integration_id
+        self._lanes: set[asyncio.Task[None]] = set()
+        self._event = asyncio.Event()
+        self._hungry = True
+        self._stopping = False
+
+    def wake(self) -> None:
+        self._hungry = True
+        self._event.set()
+
+    def stop(self) -> None:
+        """Claim nothing more, and let `run` end when what is on its way has arrived."""
+        self._stopping = True
+        self._event.set()
+
+    def cancel(self) -> None:
+        """Break off what is on its way."""
+        for lane in self._lanes:
+            lane.cancel()
+
+    async def run(self) -> None:
+        """Send what is due."""
+        while not self._stopping:
+            self._event.clear()
+            if self._hungry and len(self._lanes) < MOST_LANES:
+                self._hungry = False
+                await self._fill()
+            if not self._lanes and not self._hungry:
+                return
+            if not self._hungry or len(self._lanes) >= MOST_LANES:
+                await self._event.wait()
+        if self._lanes:
+            await asyncio.wait(self._lanes)
+
+    async def _fill(self) -> None:
+        async with self._post.claims:
+            batch = await self._claim()
+        if batch is None:
+            return
+        courier, claimed = batch
+        for run in in_order(claimed):
+            lane = asyncio.create_task(self._send_in_order(courier, run))
+            self._lanes.add(lane)
+            lane.add_done_callback(self._ended)
+
+    def _ended(self, lane: asyncio.Task[None]) -> None:
+        self._lanes.discard(lane)
+        if not lane.cancelled() and (error := lane.exception()) is not None:
+            log.error("delivery.lane_failed", integration=self._integration_id, error=repr(error))
+        self.wake()
+
+    async def _claim(self) -> tuple[Courier, list[Delivery]] | None:
+        """Take what may go out now, with whom to send it; None when there is nothing."""
+        post = self._post
+        async with post.db.transaction() as conn:
+            # A claim that is lost with the database is only a message that is sent again.
+            await conn.execute("set local synchronous_commit = off")
+            receiver = (await receivers.lock(conn, [self._integration_id])).get(self._integration_id)
+            if receiver is None or not await receivers.is_open(conn, receiver):
+                return None
+            courier = await post.courier(conn, self._integration_id)
+            if courier is None:
+                return None
+            if courier.reporter is not None:
+                await deliveries.supersede(conn, self._integration_id)
+            claimed = await deliveries.claim(conn, self._wanted(receiver))
+            await post.letters.prefetch(conn, {each.message_id for each in claimed if each.message_id is not None})
+        return courier, claimed
+
+    def _wanted(self, receiver: Receiver) -> Claim:
+        lanes = max(0, lanes_of(receiver, MOST_LANES) - len(self._lanes))
+        run = LONGEST_RUN if receiver.failures == 0 else 1
+        return Claim(self._post.sender_id, self._integration_id, lanes, run)
+
+    async def _send_in_order(self, courier: Courier, run: Sequence[Delivery]) -> None:
+        """Send one after the other until one is not taken; done when it is written what became of them."""
+        written: list[asyncio.Future[None]] = []
+        left = list(run)
+        try:
+            while left and self._post.is_alive() and not self._stopping:
+                outcome = await self._send(courier, left[0])
+                left.pop(0)
+                written.append(self._post.recorder.put(outcome))
+                if outcome.receipt is None or outcome.receipt.verdict != "delivered":
+                    break
+        except NotOurs:
+            left.pop(0)
+        except TROUBLE as error:
+            log.warning("delivery.lost_database", reason=str(error), integration=self._integration_id)
+        finally:
+            # What was cancelled in the middle may have arrived; it is sent again under the same id.
+            written += [self._post.recorder.put(Outcome(each)) for each in left]
+        await asyncio.gather(*written)
+
+    async def _send(self, courier: Courier, delivery: Delivery) -> Outcome:
+        letter = None if delivery.message_id is None else await self._post.letters.get(delivery.message_id)
+        async with self._post.turns:
+            return await courier.send(delivery, letter)
+
+
+def in_order(claimed: Sequence[Delivery]) -> list[list[Delivery]]:
+    """What was claimed, by what goes out one after the other. Pure."""
+    runs: dict[str | int, list[Delivery]] = defaultdict(list)
+    for each in claimed:
+        runs[each.id if each.order_key is None else each.order_key].append(each)
+    return list(runs.values())

@@ -1,0 +1,246 @@
+"""Delivers: finds who wants to know of events, and sends what is due, as long as the process lives.
+
+It is woken by what the transactions that make something due say, and looks by itself every two seconds. What it has
+claimed is free again soon after it was last heard of.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+from tieline.core.ids import new_id
+from tieline.core.redact import Redactor
+from tieline.dispatch.channel import Channel, Post
+from tieline.dispatch.courier import INTERRUPTED, Courier
+from tieline.dispatch.fanout import BATCH, FanOut
+from tieline.dispatch.journal import NotOurs
+from tieline.dispatch.letters import Letters
+from tieline.dispatch.recorder import Outcome, Recorder, Subject
+from tieline.dispatch.schedule import Schedule
+from tieline.integrations.base import Registry
+from tieline.store import deliveries, integrations, outbox, senders
+from tieline.store.database import TROUBLE, Connection, Database
+from tieline.store.deliveries import Delivery
+from tieline.store.seal import SecretBox
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+log = structlog.get_logger()
+
+BEAT_SECONDS: Final = 2.0
+SILENT_SECONDS: Final = 12.0
+# What is claimed is left alone a while before others may take it.
+_TRUSTED_SECONDS: Final = 8.0
+MOST_IN_FLIGHT: Final = 1000
+_CLAIMS_AT_ONCE: Final = 4
+_CLOCK_SLACK: Final = 5.0
+
+
+class Listener(Protocol):
+    """What the store's listener offers."""
+
+    def subscribe(self, topic: str, heard: Callable[[str], None]) -> Callable[[], None]: ...
+
+    def on_gap(self, missed: Callable[[], None]) -> None: ...
+
+
+class Dispatcher:
+    """One per process that works."""
+
+    def __init__(
+        self,
+        db: Database,
+        box: SecretBox,
+        registry: Registry,
+        listener: Listener,
+        fan_out: FanOut,
+        schedule: Schedule,
+    ) -> None:
+        self._db = db
+        self._box = box
+        self._registry = registry
+        self._listener = listener
+        self._fan_out = fan_out
+        self._schedule = schedule
+        self._sender_id = new_id()
+        self._recorder = Recorder(db, schedule, self._sender_id, self._wake_in)
+        self._post = Post(
+            db=db,
+            sender_id=self._sender_id,
+            letters=Letters(db),
+            recorder=self._recorder,
+            courier=self._courier,
+            turns=asyncio.Semaphore(MOST_IN_FLIGHT),
+            claims=asyncio.Semaphore(_CLAIMS_AT_ONCE),
+            is_alive=self._is_trusted,
+        )
+        self._channels: dict[str, Channel] = {}
+        self._runs: set[asyncio.Task[None]] = set()
+        self._projects: dict[str, None] = {}
+        self._news = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._recording: asyncio.Task[None] | None = None
+        self._beaten = 0.0
+        self._clock: tuple[float, datetime] | None = None
+        self._stopping = False
+
+    async def start(self, *, alone: bool) -> None:
+        """Begin. `alone` says that no other process can be alive: what seems to be under way is free."""
+        async with self._db.transaction() as conn:
+            if alone:
+                await senders.bury_all(conn)
+            await self._beat(conn)
+        self._listener.subscribe(outbox.TOPIC, self._heard_of_events)
+        self._listener.subscribe(deliveries.TOPIC, self._wake)
+        self._listener.on_gap(self._news.set)
+        self._recording = asyncio.create_task(self._recorder.run(), name="recorder")
+        self._tasks = [
+            asyncio.create_task(self._keep_looking(), name="deliveries"),
+            asyncio.create_task(self._keep_spreading(), name="events"),
+        ]
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Send nothing more; what is on its way may arrive within the grace time, and is written down."""
+        if self._recording is None:
+            return
+        self._stopping = True
+        for task in self._tasks:
+            task.cancel()
+        for channel in self._channels.values():
+            channel.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._runs:
+            await asyncio.wait(self._runs, timeout=grace_seconds)
+        for channel in self._channels.values():
+            channel.cancel()
+        if self._runs:
+            await asyncio.wait(self._runs, timeout=grace_seconds)
+        self._recorder.close()
+        await asyncio.wait({self._recording}, timeout=grace_seconds)
+        await self._leave()
+
+    async def _leave(self) -> None:
+        try:
+            async with self._db.connection() as conn:
+                await senders.leave(conn, self._sender_id)
+                await senders.bury(conn, SILENT_SECONDS)
+        except TROUBLE as error:
+            log.warning("deliveries.lost_database", reason=str(error))
+
+    def _heard_of_events(self, project_id: str) -> None:
+        self._projects[project_id] = None
+        self._news.set()
+
+    def _wake(self, integration_id: str) -> None:
+        """Send what an integration has to be told."""
+        if self._stopping:
+            return
+        if (channel := self._channels.get(integration_id)) is not None:
+            channel.wake()
+            return
+        self._channels[integration_id] = channel = Channel(self._post, integration_id)
+        run = asyncio.create_task(self._run(integration_id, channel))
+        self._runs.add(run)
+        run.add_done_callback(self._runs.discard)
+
+    def _wake_in(self, integration_id: str, seconds: float) -> None:
+        if seconds <= 0:
+            self._wake(integration_id)
+        elif seconds < BEAT_SECONDS * 10:
+            # What waits longer is found by looking.
+            asyncio.get_running_loop().call_later(seconds, self._wake, integration_id)
+
+    async def _run(self, integration_id: str, channel: Channel) -> None:
+        try:
+            await channel.run()
+        except TROUBLE as error:
+            log.warning("deliveries.lost_database", reason=str(error))
+        except Exception:
+            log.exception("deliveries.failed", integration=integration_id)
+        finally:
+            del self._channels[integration_id]
+
+    async def _keep_looking(self) -> None:
+        while True:
+            try:
+                async with self._db.connection() as conn:
+                    await self._beat(conn)
+                    await senders.bury(conn, SILENT_SECONDS)
+                    for integration_id in await deliveries.integrations_due(conn):
+                        self._wake(integration_id)
+                    interrupted = await deliveries.adopt_interrupted(conn, self._sender_id)
+                    for project_id in await outbox.waiting_projects(conn):
+                        self._heard_of_events(project_id)
+                for delivery in interrupted:
+                    await self._tell_interrupted(delivery)
+            except TROUBLE as error:
+                log.warning("deliveries.lost_database", reason=str(error))
+            except Exception:
+                log.exception("deliveries.look_failed")
+            await asyncio.sleep(BEAT_SECONDS)
+
+    async def _keep_spreading(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._projects:
+                project_id = next(iter(self._projects))
+                del self._projects[project_id]
+                await self._spread(project_id)
+
+    async def _spread(self, project_id: str) -> None:
+        try:
+            if await self._fan_out.spread(project_id) >= BATCH:
+                self._projects[project_id] = None
+        except TROUBLE as error:
+            log.warning("deliveries.lost_database", reason=str(error))
+        except Exception:
+            log.exception("events.failed", project=project_id)
+
+    async def _beat(self, conn: Connection) -> None:
+        moment = await senders.beat(conn, self._sender_id)
+        self._beaten = time.monotonic()
+        if self._clock is not None:
+            passed = self._beaten - self._clock[0]
+            if (moment - self._clock[1]).total_seconds() < passed - _CLOCK_SLACK:
+                log.warning("clock.set_back")
+                await senders.reset_waits(conn)
+        self._clock = (self._beaten, moment)
+
+    def _is_trusted(self) -> bool:
+        return time.monotonic() - self._beaten < _TRUSTED_SECONDS
+
+    async def _courier(self, conn: Connection, integration_id: str) -> Courier | None:
+        """Who sends to an integration; None when it is gone."""
+        integration = await integrations.find_any(conn, self._box, integration_id)
+        if integration is None or integration.type not in self._registry:
+            return None
+        is_gone = integration.deleted_at is not None
+        return Courier(
+            integration,
+            self._registry[integration.type],
+            None if is_gone else self._registry.sink(integration),
+            None if is_gone else self._registry.status_reporter(integration),
+            Redactor(integration.secrets.values()),
+            self._schedule,
+            self._note_effect,
+        )
+
+    async def _note_effect(self, delivery: Delivery) -> None:
+        async with self._db.connection() as conn:
+            if not await deliveries.begin_effects(conn, delivery, self._sender_id):
+                raise NotOurs("Another server has this delivery now.")
+
+    async def _tell_interrupted(self, delivery: Delivery) -> None:
+        """Say of what had begun to have effects when its server died that it is not done again."""
+        async with self._db.connection() as conn:
+            courier = await self._courier(conn, delivery.integration_id)
+        letter = None if delivery.message_id is None else await self._post.letters.get(delivery.message_id)
+        if courier is None:
+            return
+        subject = Subject(courier.integration, courier.kind.title, letter)
+        await self._recorder.put(Outcome(delivery, subject, INTERRUPTED, courier.journal(delivery, letter)))

@@ -1,0 +1,66 @@
+"""Messages as signed POSTs, and what their answers mean."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Final
+
+from tieline.core.clock import now
+from tieline.core.deliveries import KEPT_ANSWER, Message, Receipt, SentRequest, receipt_of
+from tieline.core.errors import RemoteError
+from tieline.core.http import Request, Response
+from tieline.core.ports import Toolbox
+from tieline.core.secret import Secret
+from tieline.integrations.signatures import signed_headers
+
+_SHOWN: Final = 200
+_ASKED_TO_WAIT: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+async def post(url: str, message: Message, keys: Sequence[Secret], toolbox: Toolbox) -> Receipt:
+    """Send a message once, signed with each of the keys, the newest first. Whatever goes wrong is in the receipt."""
+    headers = signed_headers(message, now(), keys)
+    sent = SentRequest("POST", url, headers)
+    request = Request("POST", url, headers, message.body, toolbox.delivery_seconds, KEPT_ANSWER, cut=True)
+    try:
+        return read_answer(await toolbox.http.send(request), sent, now())
+    except RemoteError as error:
+        return receipt_of(error, sent)
+
+
+def read_answer(response: Response, sent: SentRequest, moment: datetime) -> Receipt:
+    """What an answer means: a 2xx took it, 410 wants nothing any more, everything else may do better later. Pure."""
+    is_taken = 200 <= response.status < 300  # noqa: PLR2004 - what HTTP calls success
+    is_gone = response.status == HTTPStatus.GONE
+    return Receipt(
+        verdict="delivered" if is_taken else "gone" if is_gone else "retry",
+        sentence=_sentence(response, is_taken=is_taken),
+        request=sent,
+        status=response.status,
+        answer=response.body,
+        error=None if is_taken else "status",
+        address=response.address,
+        retry_after=wait_asked(response, moment) if response.status in _ASKED_TO_WAIT else None,
+    )
+
+
+def _sentence(response: Response, *, is_taken: bool) -> str:
+    said = f"The receiver answered {response.status}"
+    if is_taken:
+        return f"{said}."
+    if 300 <= response.status < 400:  # noqa: PLR2004 - what HTTP calls redirection
+        return f"{said}, a redirect, which is not followed: give the address that it leads to."
+    shown = " ".join(response.body[: _SHOWN * 4].decode(errors="replace").split())[:_SHOWN]
+    return f"{said}: {shown}" if shown else f"{said}."
+
+
+def wait_asked(response: Response, moment: datetime) -> float | None:
+    """The seconds that `Retry-After` asks to wait, given as such or as a date; None where it makes no sense. Pure."""
+    given = response.headers.get("retry-after", "").strip()
+    if given.isascii() and given.isdecimal():
+        return float(given[:9])
+    try:
+        return max((parsedate_to_datetime(given) - moment).total_seconds(), 0.0)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,184 @@
+"""What became of deliveries, for people who ask; and what they may have done about it: replay, pause, resume."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, LiteralString
+
+from psycopg import sql
+
+from tieline.core.deliveries import DeliveryState
+from tieline.core.documents import JSON
+from tieline.core.errors import NotFound
+from tieline.store import notify, receivers
+from tieline.store.database import Connection
+
+
+@dataclass(frozen=True)
+class DeliveryQuery:
+    """Which deliveries of an integration to list; empty filters let everything through.
+
+    `before` is the number of the last one seen, for the next page; `since` is when the oldest was added.
+    """
+
+    states: Sequence[DeliveryState] = ()
+    types: Sequence[str] = ()
+    environment_id: str | None = None
+    cause_id: str | None = None
+    since: datetime | None = None
+    before: int | None = None
+    count: int = 25
+
+
+@dataclass(frozen=True)
+class PastDelivery:
+    """A delivery as people see it. `cause_*` is the activity that it tells of; `due_at` when it is tried next."""
+
+    id: int
+    project_id: str
+    integration_id: str
+    kind: str
+    state: DeliveryState
+    attempts: int
+    tries: int
+    created_at: datetime
+    due_at: datetime | None
+    finished_at: datetime | None
+    last_error: str | None
+    activity_id: str | None
+    cause_id: str | None
+    cause_type: str | None
+    cause_state: str | None
+    cause_result: str | None
+    environment_id: str | None
+    message_id: int | None
+    payload: JSON | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class PastAttempt:
+    """One attempt. `request` has `method`, `url` and `headers`; its body is the message's."""
+
+    number: int
+    started_at: datetime
+    seconds: float
+    verdict: str
+    sentence: str
+    error: str | None
+    status: int | None
+    address: str | None
+    request: JSON | None = field(repr=False)
+    answer: bytes = field(repr=False)
+
+
+async def page(conn: Connection, integration_id: str, query: DeliveryQuery) -> list[PastDelivery]:
+    """The newest deliveries that match, newest first."""
+    wanted = [sql.SQL(text) for name, text in _CONDITIONS.items() if getattr(query, name)]
+    statement = sql.SQL(_PAGE).format(conditions=sql.SQL(" and ").join([sql.SQL(_OWN), *wanted]))
+    values = {**vars(query), "integration_id": integration_id, "states": list(query.states), "types": list(query.types)}
+    cursor = await conn.execute(statement, values)
+    return [_from_row(row) for row in await cursor.fetchall()]
+
+
+async def get(conn: Connection, integration_id: str, id: int) -> PastDelivery:
+    """One delivery of an integration. Raises `NotFound`."""
+    statement = sql.SQL(_PAGE).format(conditions=sql.SQL(_OWN + " and delivery.id = %(id)s"))
+    row = await (await conn.execute(statement, {"integration_id": integration_id, "id": id, "count": 1})).fetchone()
+    if row is None:
+        raise NotFound("Delivery not found")
+    return _from_row(row)
+
+
+async def attempts(conn: Connection, delivery_id: int) -> list[PastAttempt]:
+    """Every attempt, oldest first."""
+    cursor = await conn.execute("select * from delivery_attempt where delivery_id = %s order by number", [delivery_id])
+    return [PastAttempt(**{name: row[name] for name in _ATTEMPT}) for row in await cursor.fetchall()]
+
+
+async def body(conn: Connection, message_id: int) -> bytes | None:
+    """The body that was sent; None when it is not kept any more."""
+    row = await (await conn.execute("select body from message where id = %s", [message_id])).fetchone()
+    return None if row is None else bytes(row["body"])
+
+
+async def replay(conn: Connection, integration_id: str, ids: Collection[int]) -> int:
+    """Send deliveries that ended once more, from the beginning of the schedule; how many.
+
+    Those of one order go out in that order, before what waits in it. They are held while the integration is paused.
+    """
+    return await _replay(conn, integration_id, sql.SQL("delivery.id = any(%(ids)s)"), {"ids": list(ids)})
+
+
+async def replay_failed(conn: Connection, integration_id: str, since: datetime) -> int:
+    """Send again what was given up and was added at `since` or later; how many."""
+    condition = sql.SQL("delivery.state = 'failed' and delivery.created_at >= %(since)s")
+    return await _replay(conn, integration_id, condition, {"since": since})
+
+
+async def _replay(conn: Connection, integration_id: str, condition: sql.SQL, values: Mapping[str, object]) -> int:
+    receiver = (await receivers.lock(conn, [integration_id])).get(integration_id)
+    if receiver is None:
+        return 0
+    state = "held" if receiver.paused_at else "pending"
+    given = {**values, "integration_id": integration_id, "state": state}
+    cursor = await conn.execute(sql.SQL(_REPLAY).format(condition=condition), given)
+    again = await cursor.fetchall()
+    keys = sorted({row["order_key"] for row in again if row["order_key"] is not None})
+    await conn.execute(_STEP_BACK, {"integration_id": integration_id, "keys": keys})
+    await conn.execute(_STEP_FORWARD, {"integration_id": integration_id, "keys": keys})
+    await conn.execute("select pg_notify(%s, 'deliveries:' || %s)", [notify.CHANNEL, integration_id])
+    return len(again)
+
+
+def _from_row(row: Mapping[str, Any]) -> PastDelivery:
+    return PastDelivery(**{name: row[name] for name in PastDelivery.__dataclass_fields__})
+
+
+_ATTEMPT: Final = tuple(PastAttempt.__dataclass_fields__)
+_OWN: Final[LiteralString] = "delivery.integration_id = %(integration_id)s"
+
+_CONDITIONS: Final[Mapping[str, LiteralString]] = {
+    "states": "delivery.state = any(%(states)s)",
+    "types": "message.type = any(%(types)s)",
+    "environment_id": "message.environment_id = %(environment_id)s",
+    "cause_id": "delivery.cause_id = %(cause_id)s",
+    "since": "delivery.created_at >= %(since)s",
+    "before": "delivery.id < %(before)s",
+}
+
+_PAGE: Final[LiteralString] = """
+    select delivery.id, delivery.project_id, delivery.integration_id, delivery.kind, delivery.state, delivery.attempts,
+           delivery.tries, delivery.created_at, delivery.finished_at, delivery.last_error, delivery.activity_id,
+           delivery.cause_id, delivery.message_id, delivery.payload,
+           case when delivery.state in ('pending', 'waiting') then delivery.due_at end as due_at,
+           message.type as cause_type, message.state as cause_state, message.result as cause_result,
+           message.environment_id
+    from delivery left join message on message.id = delivery.message_id
+    where {conditions} order by delivery.id desc limit %(count)s
+"""
+
+# What it said of itself is over: the next attempt begins an activity of its own.
+_REPLAY: Final[LiteralString] = """
+    update delivery set
+        state = %(state)s, attempts = 0, crashes = 0, due_at = clock_timestamp(), planned_seconds = 0,
+        finished_at = null, last_error = null, activity_id = null, is_first = order_key is null
+    where integration_id = %(integration_id)s and delivery.state in ('delivered', 'failed') and {condition}
+    returning order_key
+"""
+
+_STEP_BACK: Final[LiteralString] = """
+    update delivery set is_first = false
+    where integration_id = %(integration_id)s and order_key = any(%(keys)s) and is_first
+      and state in ('pending', 'waiting', 'held')
+"""
+
+_STEP_FORWARD: Final[LiteralString] = """
+    update delivery set is_first = true from (
+        select next.id from unnest(%(keys)s::text[]) as wanted (order_key)
+        cross join lateral (
+            select id from delivery
+            where integration_id = %(integration_id)s and delivery.order_key = wanted.order_key
+              and state in ('pending', 'delivering', 'waiting', 'held')
+            order by id limit 1) as next) as first
+    where delivery.id = first.id
+"""

@@ -1,0 +1,61 @@
+"""The processes that deliver: who is alive, and what is free because somebody is not."""
+
+from datetime import datetime
+from typing import Final, LiteralString
+
+from tieline.store.database import Connection
+
+
+async def beat(conn: Connection, sender_id: str) -> datetime:
+    """Say that a sender is alive; what time the database has."""
+    row = await (await conn.execute(_BEAT, [sender_id])).fetchone()
+    assert row is not None  # noqa: S101 - an upsert returns its row
+    moment: datetime = row["seen_at"]
+    return moment
+
+
+async def leave(conn: Connection, sender_id: str) -> None:
+    """A sender ends; it has given back everything."""
+    await conn.execute("delete from sender where id = %s", [sender_id])
+
+
+async def bury(conn: Connection, silent_seconds: float) -> int:
+    """Free what was claimed by senders that are dead or were never heard of; how many deliveries.
+
+    What must not be done twice stays claimed, by nobody.
+    """
+    dead = "delete from sender where seen_at < clock_timestamp() - make_interval(secs => %s)"
+    await conn.execute(dead, [silent_seconds])
+    cursor = await conn.execute(_BURY)
+    return cursor.rowcount
+
+
+async def bury_all(conn: Connection) -> None:
+    """Free everything that is claimed: no sender can be alive."""
+    await conn.execute("delete from sender")
+    await conn.execute(_BURY)
+
+
+async def reset_waits(conn: Connection) -> None:
+    """Bring what waits back to what was planned: the clock was set back."""
+    await conn.execute(_RESET_WAITS)
+    await conn.execute("update receiver set closed_until = null where closed_until is not null")
+
+
+_BEAT: Final[LiteralString] = """
+    insert into sender (id) values (%s) on conflict (id) do update set seen_at = clock_timestamp() returning seen_at
+"""
+
+_BURY: Final[LiteralString] = """
+    update delivery set
+        state = case when has_effects then state else 'waiting' end,
+        attempts = attempts - (not has_effects)::integer, crashes = crashes + 1, claimed_by = null,
+        due_at = clock_timestamp(), planned_seconds = 0
+    where state = 'delivering' and claimed_by is not null
+      and not exists (select 1 from sender where sender.id = claimed_by)
+"""
+
+_RESET_WAITS: Final[LiteralString] = """
+    update delivery set due_at = clock_timestamp() + make_interval(secs => planned_seconds)
+    where state in ('pending', 'waiting') and due_at > clock_timestamp() + make_interval(secs => planned_seconds)
+"""
