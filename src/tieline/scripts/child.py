@@ -17,8 +17,8 @@ from tieline.scripts.frames import HEAD, LARGEST, NO_MEMORY
 _BROKEN: Final = 71
 
 _FOLDER: Final = Path(__file__).parent
-_ASKED: Final = frozenset({"log", "fetch", "get", "set", "remove", "clear"})
-_UNANSWERED: Final = frozenset({"log"})
+_ASKED: Final = frozenset({"fetch", "get", "set", "remove", "clear"})
+_LOG_IS_FULL: Final = "(This is all that a script may write. What follows is left out.)"
 _LONGEST_ERROR: Final = 8 * 1024
 _OUT_OF_MEMORY: Final = "out of memory"
 
@@ -29,31 +29,37 @@ def exit_code(error: BaseException | None) -> int:
 
 
 class Channel:
-    """The end of the socket that the process itself has."""
+    """The end of the socket that the process itself has. Without the server there is nothing to go on for."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Raises `OverflowError` when it is too large, and `OSError` when the server has gone."""
+        """Raises `OverflowError` when it is too large."""
         data = json.dumps(message).encode()
         if len(data) > LARGEST:
             raise OverflowError
         rest = memoryview(HEAD.pack(len(data)) + data)
         while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
+            rest = rest[self._write(rest) :]
 
     def receive(self) -> Any:
-        """The next message. Raises `EOFError` when the server has gone."""
+        """The next message."""
         (length,) = HEAD.unpack(self._read(HEAD.size))
         return json.loads(self._read(length))
+
+    def _write(self, data: memoryview) -> int:
+        try:
+            return os.write(self._descriptor, data)
+        except OSError:
+            os._exit(_BROKEN)
 
     def _read(self, length: int) -> bytes:
         parts = []
         while length:
             part = os.read(self._descriptor, min(length, 1 << 20))
             if not part:
-                raise EOFError
+                os._exit(_BROKEN)
             parts.append(part)
             length -= len(part)
         return b"".join(parts)
@@ -62,8 +68,11 @@ class Channel:
 class Host:
     """What the script's world asks of Python: a name and JSON in, JSON out. What is raised is not for the script."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, limits: Limits) -> None:
         self._channel = channel
+        self._calls = limits.calls
+        self._lines = limits.log_lines
+        self._characters = limits.log_characters
         self._digests: set[str] = set()
 
     def __call__(self, name: str, given: str) -> str:
@@ -74,18 +83,33 @@ class Host:
             return {"value": random.SystemRandom().random()}
         if name == "hmac":
             return {"value": self._hmac(**given)}
-        if name not in _ASKED:
-            raise ValueError(name)
-        return self._ask_server(name, given)
+        if name == "log":
+            self._log(given["text"])
+            return {}
+        if name in _ASKED:
+            return self._ask_server(name, given)
+        raise ValueError(name)
+
+    def _log(self, text: str) -> None:
+        if self._lines <= 0 or self._characters <= 0:
+            return
+        self._lines -= 1
+        self._characters -= len(text)
+        has_room = self._lines > 0 and self._characters > 0
+        self._send("log", {"text": text if has_room else _LOG_IS_FULL})
 
     def _ask_server(self, name: str, given: Any) -> Any:
+        self._calls -= 1
+        if self._calls < 0:
+            return {"error": f"{name}: the script has asked for all that one run may ask for"}
         try:
-            self._channel.send({**given, "do": name})
-            return {"value": None} if name in _UNANSWERED else self._channel.receive()
+            self._send(name, given)
+            return self._channel.receive()
         except OverflowError:
             return {"error": f"{name}: this is more than the {LARGEST >> 20} MiB that can be handed over"}
-        except (EOFError, OSError):
-            os._exit(_BROKEN)
+
+    def _send(self, name: str, given: Any) -> None:
+        self._channel.send({**given, "do": name})
 
     def _hmac(self, algorithm: str, key: str, parts: list[str], encoding: str) -> str:
         code = hmac.new(_key(key), digestmod=algorithm)
@@ -160,15 +184,15 @@ def run(world: World, descriptor: int, limits: Limits, instructions: bytes | Non
     world.context.set_memory_limit(limits.engine_bytes)
     world.context.set_max_stack_size(limits.stack_bytes)
     channel = Channel(descriptor)
-    channel.send(_outcome(world, channel, channel.receive()))
+    channel.send(_outcome(world, Host(channel, limits), channel.receive()))
 
 
-def _outcome(world: World, channel: Channel, order: Mapping[str, Any]) -> Mapping[str, Any]:
+def _outcome(world: World, host: Host, order: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         if order["do"] == "parse":
             world.parse(order["source"])
         else:
-            world.host = Host(channel)
+            world.host = host
             world.run(order["source"], order["world"])
     except _quickjs.JSException as error:
         return _failure(str(error))

@@ -19,13 +19,19 @@ _LOWEST_PRIORITY: Final = 19
 
 @dataclass(frozen=True)
 class Limits:
-    """What one script may use. Seconds of the processor, seconds on the clock, bytes."""
+    """What one script may use: seconds of the processor, seconds on the clock, bytes, calls of its host.
+
+    What it may ask for is bounded as well, because answering is the server's work, of which others want their share.
+    """
 
     processor_seconds: float = 5.0
     seconds: float = 60.0
     engine_bytes: int = 64 * 1024 * 1024
     stack_bytes: int = 512 * 1024
     process_bytes: int = 400 * 1024 * 1024
+    calls: int = 1000
+    log_lines: int = 2000
+    log_characters: int = 1024 * 1024
 
 
 def die_with(parent: int) -> None:

@@ -4,8 +4,8 @@ import struct
 from typing import Final
 
 HEAD: Final = struct.Struct("!I")
-# The largest frame, in bytes.
-LARGEST: Final = 16 * 1024 * 1024
+# The largest frame that a script's process may send, in bytes.
+LARGEST: Final = 2 * 1024 * 1024
 
 # From the server to the zygote: what to do (FORK, with the child's end of a socket, or KILL), and the run it is for.
 ORDER: Final = struct.Struct("!cQ")

@@ -18,8 +18,6 @@ from tieline.scripts.messages import Asked, Clear, Done, Failed, Fetch, Get, Log
 from tieline.scripts.nursery import Child, Nursery
 
 _AT_ONCE: Final = 4
-_LONGEST_LOG: Final = 1024 * 1024
-_LOG_IS_FULL: Final = "(The log is full: the script has written more than 1 MiB. What follows is left out.)"
 _FETCH_SECONDS: Final = 20.0
 _LARGEST_ANSWER: Final = 4 * 1024 * 1024
 
@@ -73,7 +71,8 @@ class _Conversation:
     child: Child
     host: ScriptHost | None
     limits: Limits
-    logged: int = 0
+    calls: int = 0
+    lines: int = 0
 
     async def hold(self, order: JSON) -> ScriptEnd:
         """Raises `Unavailable` when the process was lost."""
@@ -101,19 +100,21 @@ class _Conversation:
         return end
 
     async def _answer(self, said: Logged | Asked) -> None:
+        self._count(said)
         if self.host is None:
             raise ValueError(said.do)
         if isinstance(said, Logged):
-            await self._log(self.host, said.text)
+            await self.host.log(said.text)
             return
         answer = await _reply(said, self.host)
         await self.child.channel.send(orjson.dumps(answer))
 
-    async def _log(self, host: ScriptHost, text: str) -> None:
-        if self.logged > _LONGEST_LOG:
-            return
-        self.logged += len(text) + 1
-        await host.log(text if self.logged <= _LONGEST_LOG else _LOG_IS_FULL)
+    def _count(self, said: Logged | Asked) -> None:
+        """The process counts as well, and asks for no more; one that does has been taken over."""
+        self.calls += not isinstance(said, Logged)
+        self.lines += isinstance(said, Logged)
+        if self.calls > self.limits.calls or self.lines > self.limits.log_lines:
+            raise ValueError(said.do)
 
 
 async def _reply(said: Asked, host: ScriptHost) -> JSON:
@@ -153,13 +154,13 @@ def _request(said: Fetch) -> Request:
 def _response(answer: Response) -> JSON:
     return {
         "status": answer.status,
-        "reason": reason_of(answer.status),
+        "reason": _reason_of(answer.status),
         "headers": dict(answer.headers),
         "text": answer.body.decode(errors="replace"),
     }
 
 
-def reason_of(status: int) -> str:
+def _reason_of(status: int) -> str:
     """What HTTP calls it; empty for a status that nobody has defined."""
     try:
         return HTTPStatus(status).phrase

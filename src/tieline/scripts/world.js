@@ -149,6 +149,15 @@
   // The engine's own numbers would be the same in every run, since every run is a copy of one engine.
   Math.random = () => host("random", {}, Math.random);
 
+  // What Python could make no text of.
+  const attempt = (source) => {
+    try {
+      return evaluate(source);
+    } catch (error) {
+      throw typeof error === "symbol" ? String(error) : error;
+    }
+  };
+
   let rejection = null;
 
   globalThis.__run = (source, world) => {
@@ -156,7 +165,7 @@
     define("activity", activity);
     define("project", project);
     define("variables", variables);
-    const result = evaluate(source);
+    const result = attempt(source);
     if (result instanceof Promise) {
       after.call(result, undefined, (reason) => {
         rejection = { reason };
@@ -165,7 +174,7 @@
   };
 
   globalThis.__finish = () => {
-    if (rejection !== null) throw rejection.reason;
+    if (rejection !== null) throw typeof rejection.reason === "symbol" ? String(rejection.reason) : rejection.reason;
   };
 
   // Parsed whole before its first statement runs, which ends it.
