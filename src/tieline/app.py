@@ -28,7 +28,7 @@ from tieline.api.documents import Writer
 from tieline.api.services import Development, Services
 from tieline.core.clock import now
 from tieline.core.errors import Unavailable
-from tieline.core.ports import Deployer, Toolbox
+from tieline.core.ports import Deployer, Scripting, Toolbox
 from tieline.core.secret import Secret
 from tieline.deploy.command import CommandDeployer, Limits
 from tieline.deploy.document import render_order
@@ -44,6 +44,7 @@ from tieline.integrations.base import Registry
 from tieline.net.client import GuardedClient
 from tieline.net.egress import Policy
 from tieline.net.resolve import resolve_pinned
+from tieline.scripts.runner import ScriptProcesses
 from tieline.server_log import configure_server_log
 from tieline.settings import Settings, load_settings, load_type_settings
 from tieline.store import accounts, deliveries, due, receivers
@@ -53,6 +54,7 @@ from tieline.store.listener import Listener
 from tieline.store.migrate import load_upgrade
 from tieline.store.migrate import migrate as migrate_database
 from tieline.store.rates import PostgresLimiter
+from tieline.store.script_storage import PostgresScriptStore
 from tieline.store.seal import SecretBox
 from tieline.store.secrets import adopt_key, seal_fields
 from tieline.sync.handlers import SourceWork
@@ -313,7 +315,11 @@ async def open_house(settings: Settings, dsn: str) -> AsyncIterator[House]:
         policy = Policy(settings.networks)
         http = GuardedClient(policy, f"Tieline/{tieline.__version__}")
         stack.push_async_callback(http.close)
+        scripts = ScriptProcesses()
+        stack.push_async_callback(scripts.close)
+        scripting = Scripting(scripts, PostgresScriptStore(db, box))
         type_settings = load_type_settings(setting for kind in ALL for setting in kind.settings)
+        tools = Toolbox(http, PostgresLimiter(db), type_settings, settings.delivery_seconds, scripting=scripting)
         yield House(
             settings=settings,
             db=db,
@@ -321,7 +327,7 @@ async def open_house(settings: Settings, dsn: str) -> AsyncIterator[House]:
             listener=listener,
             http=http,
             policy=policy,
-            registry=Registry(ALL, Toolbox(http, PostgresLimiter(db), type_settings, settings.delivery_seconds)),
+            registry=Registry(ALL, tools),
             repositories=Repositories(settings.data.absolute() / "repositories", partial(resolve_pinned, policy), http),
             signals=signals,
             logs=LogStream(db, signals),
