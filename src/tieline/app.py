@@ -281,7 +281,8 @@ class House:
         )
         handlers = {**EnvironmentActivities(workshop).handlers(), **sources.activity_handlers()}
         statuses = BuildStatuses(self.registry, self.box, self.settings.base_url)
-        return Runner(self.db, self.signals, handlers, KnownSecrets(self.db, self.box).redactor_of, statuses.announce)
+        secrets = KnownSecrets(self.db, self.box, self.registry)
+        return Runner(self.db, self.signals, handlers, secrets.redactor_of, statuses.announce)
 
     async def _sweep(self) -> None:
         async with self.db.connection() as conn:

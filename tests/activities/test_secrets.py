@@ -9,14 +9,20 @@ from tests.unit.core.samples import ANN, INTEGRATION, MAIN, PROJECT
 from tieline.activities.secrets import KnownSecrets
 from tieline.core import kinds
 from tieline.core.documents import NewActivity
+from tieline.core.ports import Toolbox
 from tieline.core.redact import Redactor
+from tieline.integrations import ALL
+from tieline.integrations.base import Registry
+from tieline.net.client import GuardedClient
+from tieline.net.egress import Policy
 from tieline.store import environments
 
+REGISTRY = Registry(ALL, Toolbox(GuardedClient(Policy(), "tests"), limiter=None, settings={}))  # type: ignore[arg-type]
 TEXT = "never-to-be-seen and hunter22"
 
 
 async def masked(world: World, new: NewActivity) -> str:
-    redactor = await KnownSecrets(world.db, BOX).redactor_of(await world.create(new))
+    redactor = await KnownSecrets(world.db, BOX, REGISTRY).redactor_of(await world.create(new))
     return redactor.text(TEXT)
 
 

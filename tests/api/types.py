@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from tieline.core.deliveries import Message, Receipt
 from tieline.core.documents import Integration
-from tieline.core.ports import Toolbox
+from tieline.core.ports import Journal, Toolbox
 from tieline.core.remote import HookEvent, Ignored, RegisteredHook
-from tieline.integrations.base import HookRegistrar, IntegrationType, Validator
+from tieline.integrations.base import Findings, HookRegistrar, IntegrationType, Validator
 from tieline.integrations.fields import CALLED_URL, WRITE_ONLY, Fields, IntegrationFields
 
 
@@ -67,10 +68,10 @@ class ForgeValidator:
     def __init__(self, integration: Integration) -> None:
         self._integration = integration
 
-    async def validate(self, hook_url: str) -> dict[str, str]:
+    async def validate(self, hook_url: str) -> Findings:
         if self._integration.config["repository"].endswith("/missing"):
-            return {"repository": f"The repository was not found; hooks would go to {hook_url}."}
-        return {}
+            return Findings({"repository": f"The repository was not found; hooks would go to {hook_url}."})
+        return Findings()
 
 
 def _registrar(integration: Integration, toolbox: Toolbox) -> HookRegistrar:
@@ -79,6 +80,17 @@ def _registrar(integration: Integration, toolbox: Toolbox) -> HookRegistrar:
 
 def _validator(integration: Integration, toolbox: Toolbox) -> Validator:
     return ForgeValidator(integration)
+
+
+class Ear:
+    """Nothing is sent to it here."""
+
+    async def deliver(self, message: Message, journal: Journal) -> Receipt:
+        raise AssertionError("the API itself tells nobody")
+
+
+def _sink(integration: Integration, toolbox: Toolbox) -> ActivitySink:
+    return Ear()
 
 
 FORGE = IntegrationType(
@@ -98,4 +110,5 @@ SINK = IntegrationType(
     summary="Hears of everything.",
     fields=SinkFields,
     example={"url": "https://x.example/"},
+    sink=_sink,
 )

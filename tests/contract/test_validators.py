@@ -15,7 +15,7 @@ PUBLIC = "https://tieline.example/api/projects/p/integrations/i/hook"
 async def problems(desk: Desk, integration: Integration, hook_url: str = PUBLIC) -> dict[str, str]:
     validator = desk.registry.validator(integration)
     assert validator is not None
-    found = await validator.validate(hook_url)
+    found = (await validator.validate(hook_url)).problems
     assert SECRET not in str(found)
     assert all(sentence.endswith(".") for sentence in found.values())
     return found
@@ -113,7 +113,7 @@ async def test_an_address_that_the_real_host_cannot_reach(wire: Wire, url: str) 
     toolbox = Toolbox(wire, limiter=None, settings=settings)  # type: ignore[arg-type]
     validator = Registry((kind,), toolbox).validator(make_integration({}, app_credentials=None))
     assert validator is not None
-    found = await validator.validate(url)
+    found = (await validator.validate(url)).problems
     assert "TIELINE_PUBLIC_URL" in found["public_url"]
-    assert "public_url" not in await validator.validate(PUBLIC)
+    assert "public_url" not in (await validator.validate(PUBLIC)).problems
     assert wire.sent == []

@@ -4,18 +4,19 @@ import asyncio
 
 from tieline.core.documents import Activity
 from tieline.core.redact import Redactor
-from tieline.core.secret import Secret
-from tieline.store import environments, integrations
+from tieline.integrations.base import Registry
+from tieline.store import environments, integrations, variables
 from tieline.store.database import Connection, Database
 from tieline.store.seal import SecretBox
 
 
 class KnownSecrets:
-    """Reads the secrets of an activity's integration and of its environment."""
+    """Reads the secrets of an activity's integration, with its variables, and of its environment."""
 
-    def __init__(self, db: Database, box: SecretBox) -> None:
+    def __init__(self, db: Database, box: SecretBox, registry: Registry) -> None:
         self._db = db
         self._box = box
+        self._registry = registry
 
     async def redactor_of(self, activity: Activity) -> Redactor:
         """Raises `Unavailable` when a secret cannot be opened."""
@@ -34,8 +35,11 @@ class KnownSecrets:
             return [], None
         return list(environment.http_access.get("basic_auth", {}).values()), environment.integration_id
 
-    async def _integration(self, conn: Connection, integration_id: str | None) -> list[Secret]:
+    async def _integration(self, conn: Connection, integration_id: str | None) -> list[str]:
         if integration_id is None:
             return []
         integration = await integrations.find_any(conn, self._box, integration_id)
-        return [] if integration is None else list(integration.secrets.values())
+        if integration is None:
+            return []
+        known = await variables.load_all(conn, self._box, integration.id)
+        return self._registry.secret_texts(integration, known)

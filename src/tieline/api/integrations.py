@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
@@ -16,7 +16,7 @@ from tieline.api.description.documented import documented
 from tieline.api.gate import Access, Admin, known_id
 from tieline.api.inputs import IntegrationSync
 from tieline.api.outputs import Integration as IntegrationDocument
-from tieline.api.outputs import Plain, Removed
+from tieline.api.outputs import Removed, Validated
 from tieline.api.responses import accepted, done
 from tieline.api.rooms import InRooms, Rooms
 from tieline.api.shelf import HOOK_SECRET
@@ -24,8 +24,10 @@ from tieline.core import kinds
 from tieline.core.documents import JSON, Activity, Integration, Project
 from tieline.core.errors import EgressRefused, Invalid, RemoteError
 from tieline.core.ids import new_id
+from tieline.core.lines import parse_lines
+from tieline.core.redact import Redactor
 from tieline.core.secret import Secret
-from tieline.integrations.base import IntegrationType, Registry
+from tieline.integrations.base import Findings, IntegrationType, Registry
 from tieline.integrations.fields import (
     MESSAGE,
     RETIRED_FOR,
@@ -35,7 +37,7 @@ from tieline.integrations.fields import (
     validate_patch,
 )
 from tieline.integrations.fields import Accepted as Fields
-from tieline.store import activities, due, fetches, integrations, projects
+from tieline.store import activities, due, fetches, integrations, projects, records, variables
 from tieline.store.database import Connection
 
 log = structlog.get_logger()
@@ -265,7 +267,7 @@ async def delete_integration(access: Admin, rooms: InRooms, integration_id: str)
 
 @router.post(ONE + "/validate")
 @documented(
-    answer=Plain,
+    answer=Validated,
     basis="observed",
     note="The vendor's clients follow its link; the path is the one that its guides show.",
 )
@@ -276,23 +278,53 @@ async def validate_integration(access: Admin, rooms: InRooms, integration_id: st
     """
     async with rooms.services.db.connection() as conn:
         present = await _load(conn, rooms, access, integration_id)
-    problems = await _ask_outside(rooms, present)
-    if problems:
-        raise Invalid(problems, MESSAGE)
-    return done()
+    findings = await _ask_outside(rooms, present)
+    kind = rooms.services.registry[present.type]
+    if kind.sink is not None and kind.validator is not None:
+        await _record(rooms, access, present, kind, findings)
+    if findings.problems:
+        raise Invalid(findings.problems, MESSAGE)
+    return done(_warned(findings.warnings))
 
 
-async def _ask_outside(rooms: Rooms, integration: Integration) -> dict[str, str]:
-    validator = rooms.services.registry.validator(integration)
+async def _ask_outside(rooms: Rooms, integration: Integration) -> Findings:
+    registry = rooms.services.registry
+    validator, warnings = registry.validator(integration), registry.warnings(integration)
     if validator is None:
-        return {}
+        return Findings(warnings=warnings)
     try:
         async with asyncio.timeout(_VALIDATION_SECONDS):
-            return await validator.validate(rooms.writer.hook_url(integration))
+            found = await validator.validate(rooms.writer.hook_url(integration))
     except TimeoutError:
-        return {"": f"There was no answer within {_VALIDATION_SECONDS} seconds."}
+        return Findings({"": f"There was no answer within {_VALIDATION_SECONDS} seconds."}, warnings)
     except RemoteError as error:
-        return {"": str(error)}
+        return Findings({"": str(error)}, warnings)
+    return replace(found, warnings=warnings | found.warnings)
+
+
+async def _record(
+    rooms: Rooms, access: Access, integration: Integration, kind: IntegrationType, findings: Findings
+) -> None:
+    """What was found stands among the integration's deliveries."""
+    services, moment = rooms.services, rooms.services.now()
+    async with services.db.transaction() as conn:
+        known = await variables.load_all(conn, services.box, integration.id)
+        redactor = Redactor(services.registry.secret_texts(integration, known))
+        lines = [(moment, line) for text in _told(findings) for line in parse_lines(redactor.text(text))]
+        project = await projects.get(conn, integration.project_id)
+        new = kinds.integration_validated(project, integration, kind.title, access.caller.actor)
+        await records.add(conn, new, "failure" if findings.problems else "success", lines)
+
+
+def _told(findings: Findings) -> list[str]:
+    """What the log of a validation says."""
+    problems = [f"{name}: {sentence}" if name else sentence for name, sentence in findings.problems.items()]
+    warnings = [f"Warning: {name}: {sentence}" for name, sentence in findings.warnings.items()]
+    return [*findings.log, *warnings, *(problems or ["The integration can work."])]
+
+
+def _warned(warnings: dict[str, str]) -> JSON:
+    return {"warnings": warnings} if warnings else {}
 
 
 @router.post(ONE + "/sync")
@@ -330,4 +362,5 @@ def _accepted(
     rooms: Rooms, integration: Integration, started: list[Activity], *, status: HTTPStatus = HTTPStatus.OK
 ) -> Response:
     shown = [rooms.writer.activity(each, is_admin=True) for each in started]
-    return accepted(rooms.writer.integration(integration), shown, status=status)
+    more = _warned(rooms.services.registry.warnings(integration))
+    return accepted(rooms.writer.integration(integration), shown, status=status, more=more)

@@ -532,8 +532,18 @@ class EmbeddedEntity(Embedded, Generic[Entity]):
     """The thing as it is now."""
 
 
+class Validated(Plain):
+    """The answer about an integration that can work."""
+
+    warnings: dict[str, str] = {}
+    """What should be better, by field; left out where there is nothing."""
+
+
 class Accepted(Plain, Generic[Entity]):
     """The answer to a change."""
+
+    warnings: dict[str, str] = {}
+    """What is accepted and should be better, by field; left out where there is nothing."""
 
     embedded: EmbeddedEntity[Entity] = Field(alias="_embedded")
     """What there is to show."""

@@ -109,17 +109,21 @@ def in_pieces(response: Response) -> Response:
     return large
 
 
-def done() -> JSONResponse:
-    """The answer to what is done and has nothing to show."""
-    return JSONResponse({"status": "OK", "code": 200})
+def done(more: JSON | None = None) -> JSONResponse:
+    """The answer to what is done and has nothing to show but `more`."""
+    return JSONResponse({"status": "OK", "code": 200, **(more or {})})
 
 
 def accepted(
-    entity: JSON | None = None, activities: Sequence[JSON] = (), *, status: HTTPStatus = HTTPStatus.OK
+    entity: JSON | None = None,
+    activities: Sequence[JSON] = (),
+    *,
+    status: HTTPStatus = HTTPStatus.OK,
+    more: JSON | None = None,
 ) -> JSONResponse:
-    """The answer to a change: the entity as it is now, and the activities that it set off."""
+    """The answer to a change: the entity as it is now, the activities that it set off, and `more` beside them."""
     embedded: JSON = {"activities": list(activities)}
     if entity is not None:
         embedded = {"entity": entity, **embedded}
-    document = {"status": status.phrase, "code": int(status), "_embedded": embedded}
+    document = {"status": status.phrase, "code": int(status), **(more or {}), "_embedded": embedded}
     return JSONResponse(document, status_code=status)

@@ -42,6 +42,12 @@ class Answer:
         return items
 
     @property
+    def warnings(self) -> dict[str, str]:
+        """What should be better, by field."""
+        warnings: dict[str, str] = self.document.get("warnings", {})
+        return warnings
+
+    @property
     def activities(self) -> list[dict[str, Any]]:
         """What a change set off."""
         activities: list[dict[str, Any]] = self.document.get("_embedded", {}).get("activities", [])

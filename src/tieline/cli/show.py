@@ -25,6 +25,12 @@ class Column:
     fit: Fit = "fold"
 
 
+def warnings(answer: Answer) -> None:
+    """What a change was accepted with, on standard error."""
+    for name, sentence in answer.warnings.items():
+        remark(f"Warning: {name}: {sentence}")
+
+
 def document(answer: Answer) -> None:
     """The API's own answer, and a line end."""
     raw(answer.body + b"\n")

@@ -173,6 +173,12 @@ def integration_resumed(project: Project, integration: Integration, title: str, 
     return _record("resume", text, project, integration, actor)
 
 
+def integration_validated(project: Project, integration: Integration, title: str, actor: Actor) -> NewActivity:
+    """A record that it was asked whether an integration can work; it stands among its deliveries."""
+    text = f"Validated the integration {title} ({integration.id})"
+    return replace(_record("validate", text, project, integration, actor), type=delivery_type(integration.type))
+
+
 def delivery_type(integration_type: str) -> str:
     """The type of the activity that a delivery is."""
     return f"integration.{integration_type}"

@@ -3,13 +3,16 @@
 import json
 import re
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import quote, quote_plus, urlsplit
 
+from tieline.core.documents import Variable
 from tieline.core.secret import MASK, Secret
 
 SHORTEST: Final = 4
+# Of few secrets, to look for one after the other is faster than to compile an expression for all of them.
+FEW: Final = 64
 SHORTEST_LINE: Final = 8
 SHORTEST_BASE64: Final = 8
 # Begins with what is rare, not with the scheme: a line of 64 KiB of letters would otherwise take seconds.
@@ -28,17 +31,39 @@ class Redactor:
         plain = (each.reveal() if isinstance(each, Secret) else each for each in secrets)
         spelled = {form for value in plain for part in _parts(value) for form in _spellings(part)}
         # The longest first, so that a secret that contains another one is masked whole.
-        alternatives = "|".join(re.escape(form) for form in sorted(spelled, key=len, reverse=True))
-        self._known = re.compile(alternatives) if alternatives else None
+        forms = sorted(spelled, key=len, reverse=True)
+        self._few = forms if len(forms) <= FEW else []
+        self._many = None if self._few or not forms else re.compile("|".join(map(re.escape, forms)))
 
     def text(self, text: str) -> str:
         """The text with every secret replaced by `********`."""
-        masked = self._known.sub(MASK, text) if self._known else text
-        masked = _USERINFO.sub(f"://{MASK}@", masked)
-        return _AUTHORIZATION.sub(rf"\g<1>{MASK}", masked)
+        masked = self._many.sub(MASK, text) if self._many else text
+        for form in self._few:
+            masked = masked.replace(form, MASK)
+        masked = _USERINFO.sub(f"://{MASK}@", masked) if "@" in masked else masked
+        return _AUTHORIZATION.sub(rf"\g<1>{MASK}", masked) if "authorization" in masked.lower() else masked
 
     def __repr__(self) -> str:
         return "Redactor()"
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """Every text in a JSON value; of one like `Bearer token` also what follows the scheme."""
+    if isinstance(value, str):
+        yield value
+        scheme, _, credentials = value.partition(" ")
+        yield from [credentials] if scheme and credentials and " " not in credentials else []
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for each in inner:
+        yield from texts_in(each)
+
+
+def variable_texts(variable: Variable) -> Iterator[str]:
+    """A variable's value as it is kept, and every text in it when it is JSON."""
+    value = variable.value.reveal()
+    yield value
+    if variable.is_json:
+        yield from texts_in(json.loads(value))
 
 
 def _parts(value: str) -> set[str]:

@@ -4,14 +4,15 @@ A role is a narrow protocol. A type plays any subset by giving a factory for it;
 same for all types (storage, masking, OpenAPI, paging of activities, pruning, retries) is outside.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from tieline.core.deliveries import Message, Receipt
-from tieline.core.documents import JSON, Integration
+from tieline.core.documents import JSON, Integration, Variable
 from tieline.core.errors import NotFound
 from tieline.core.ports import Journal, Toolbox
+from tieline.core.redact import variable_texts
 from tieline.core.remote import (
     BuildStatus,
     GitCredentials,
@@ -22,7 +23,7 @@ from tieline.core.remote import (
     RegisteredHook,
     RemoteRepository,
 )
-from tieline.integrations.fields import IntegrationFields, sealed_names
+from tieline.integrations.fields import IntegrationFields, sealed_names, secret_texts
 
 
 class Source(Protocol):
@@ -81,11 +82,24 @@ class ActivitySink(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Findings:
+    """What came of asking whether an integration can work.
+
+    `problems` say by field what is missing and how to get it, `warnings` what works and should be better. `log` are
+    lines about what was asked and answered, for the activity that tells of it where the type has deliveries.
+    """
+
+    problems: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)
+    log: tuple[str, ...] = ()
+
+
 class Validator(Protocol):
     """Asks the outside service whether the integration can work."""
 
-    async def validate(self, hook_url: str) -> dict[str, str]:
-        """Field -> what is missing and how to get it; empty when all is well."""
+    async def validate(self, hook_url: str) -> Findings:
+        """All is well when there are no problems. May raise `RemoteError`, which is one."""
         ...
 
 
@@ -116,7 +130,8 @@ class Setting:
 class IntegrationType:
     """One integration type: what it is, its fields, the roles it plays.
 
-    `not_yet` is a sentence about a type that is declared only: it is kept and served, and does nothing.
+    `not_yet` is a sentence about a type that is declared only: it is kept and served, and does nothing. `warnings` are
+    sentences by field about what is accepted and should be better; a pure function.
     """
 
     key: str
@@ -134,6 +149,7 @@ class IntegrationType:
     status_reporter: Callable[[Integration, Toolbox], StatusReporter] | None = None
     sink: Callable[[Integration, Toolbox], ActivitySink] | None = None
     validator: Callable[[Integration, Toolbox], Validator] | None = None
+    warnings: Callable[[Integration], dict[str, str]] | None = None
 
     @property
     def acts(self) -> bool:
@@ -169,6 +185,16 @@ class Registry:
     def sealed(self) -> dict[str, list[str]]:
         """The secrets that are read back, by type."""
         return {each.key: names for each in self.types if (names := sealed_names(each.fields))}
+
+    def warnings(self, integration: Integration) -> dict[str, str]:
+        """What to tell whoever sets it up, by field."""
+        find = self[integration.type].warnings
+        return find(integration) if find else {}
+
+    def secret_texts(self, integration: Integration, variables: Iterable[Variable] = ()) -> list[str]:
+        """What a log must not show of an integration and its variables, for a `Redactor`."""
+        sensitive = (text for each in variables if each.is_sensitive for text in variable_texts(each))
+        return [*secret_texts(self[integration.type].fields, integration.secrets), *sensitive]
 
     def source(self, integration: Integration) -> Source | None:
         make = self[integration.type].source

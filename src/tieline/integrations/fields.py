@@ -22,6 +22,7 @@ from pydantic_core import CoreSchema, ErrorDetails
 
 from tieline.core.documents import JSON
 from tieline.core.errors import Invalid
+from tieline.core.redact import texts_in
 from tieline.core.secret import Secret
 
 MESSAGE: Final = "The integration is invalid."
@@ -238,6 +239,16 @@ def write_only_names(kind: type[Fields], prefix: str = "") -> Iterator[str]:
 def sealed_names(kind: type[Fields]) -> list[str]:
     """The names of a type's secrets that are read back."""
     return [name for name, each in kind.model_fields.items() if is_sealed(each)]
+
+
+def secret_texts(kind: type[Fields], secrets: Mapping[str, Secret]) -> Iterator[str]:
+    """What a log must not show of these secrets: each as it is, and every text in one that is no string."""
+    for name, secret in secrets.items():
+        each = kind.model_fields.get(name)
+        if each is None or not (is_choice(each) or is_sealed(each)):
+            yield secret.reveal()
+        elif is_sealed(each):
+            yield from texts_in(_unseal(each, secret))
 
 
 def retired_name(name: str) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from tieline.integrations.base import IntegrationType
 from tieline.integrations.fields import CALLED_URL, NULLABLE, ROTATES, WRITE_ONLY, IntegrationFields
+from tieline.integrations.signatures import warn_of_weak_key
 from tieline.integrations.values import HTTPURL, Filled
 
 
@@ -24,4 +25,5 @@ TYPE: Final = IntegrationType(
     fields=HealthWebhookFields,
     example={"type": "health.webhook", "url": "https://hooks.example.com/health", "shared_key": "a-key-of-yours"},
     not_yet="Nothing is sent yet.",
+    warnings=warn_of_weak_key,
 )

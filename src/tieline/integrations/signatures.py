@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from tieline.core.deliveries import Message
+from tieline.core.documents import Integration
 from tieline.core.secret import Secret
 
 PROTECTED_HEADER: Final = b'{"alg":"HS256","b64":false,"crit":["b64"]}'
@@ -59,6 +60,13 @@ def weak_key(key: Secret) -> str | None:
         f"The key is shorter than {LEAST_KEY} bytes (it has {length}), and some libraries refuse to verify with such "
         "a key. Please use a longer one, for example from: openssl rand -hex 32"
     )
+
+
+def warn_of_weak_key(integration: Integration) -> dict[str, str]:
+    """The warning about the `shared_key` of an integration, by field; empty where there is none or it will do."""
+    key = integration.secrets.get("shared_key")
+    sentence = weak_key(key) if key is not None else None
+    return {} if sentence is None else {"shared_key": sentence}
 
 
 def _standard_signature(signed: bytes, key: Secret) -> str:

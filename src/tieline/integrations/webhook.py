@@ -10,6 +10,7 @@ from tieline.integrations.base import IntegrationType
 from tieline.integrations.events import EventFields, Ordered
 from tieline.integrations.fields import CALLED_URL, NULLABLE, ROTATES, SEALED
 from tieline.integrations.posts import post
+from tieline.integrations.signatures import warn_of_weak_key
 from tieline.integrations.values import HTTPURL, Filled
 
 
@@ -59,4 +60,5 @@ TYPE: Final = IntegrationType(
         "shared_key": "a-key-of-yours",
     },
     sink=WebhookSink,
+    warnings=warn_of_weak_key,
 )

@@ -165,6 +165,7 @@ def _refuse_shared_input(values: Values) -> None:
 
 def _finish(client: Client, answer: Answer, *, as_json: bool, no_wait: bool) -> None:
     _show(answer, as_json=as_json)
+    show.warnings(answer)
     if not no_wait:
         wait_for(client, answer.activities)
 
@@ -236,6 +237,7 @@ def validate_integration(
     client = connect_project(server, project)
     answer = client.post("integrations", find_integration(client, integration).entity["id"], "validate")
     show.done(answer, "The integration can work.", as_json=as_json)
+    show.warnings(answer)
 
 
 @app.command("sync")

@@ -8,6 +8,7 @@ from tieline.core.documents import Integration
 from tieline.core.errors import CredentialsRefused, RemoteError, RemoteMoved, RemoteNotFound
 from tieline.core.ports import Toolbox
 from tieline.core.remote import RemoteRepository
+from tieline.integrations.base import Findings
 from tieline.integrations.bitbucket.client import BitbucketClient
 from tieline.integrations.bitbucket.roles import BitbucketSource
 
@@ -29,10 +30,10 @@ class BitbucketValidator:
         self._source = BitbucketSource(integration, toolbox)
         self._credentials = self._client.auth.field
 
-    async def validate(self, hook_url: str) -> dict[str, str]:
-        """Field -> sentence; empty when all is well."""
+    async def validate(self, hook_url: str) -> Findings:
+        """What the credentials may not do, and whether hooks can come in."""
         problems = await self._access() or await self._rights()
-        return problems | self._reachability(hook_url)
+        return Findings(problems | self._reachability(hook_url))
 
     async def _access(self) -> dict[str, str]:
         if self._client.auth.is_anonymous:
