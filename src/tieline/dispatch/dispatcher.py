@@ -21,7 +21,7 @@ from tieline.dispatch.letters import Letters
 from tieline.dispatch.recorder import Outcome, Recorder, Subject
 from tieline.dispatch.schedule import Schedule
 from tieline.integrations.base import Registry
-from tieline.store import deliveries, integrations, outbox, senders
+from tieline.store import deliveries, integrations, outbox, senders, variables
 from tieline.store.database import TROUBLE, Connection, Database
 from tieline.store.deliveries import Delivery
 from tieline.store.seal import SecretBox
@@ -219,13 +219,14 @@ class Dispatcher:
         integration = await integrations.find_any(conn, self._box, integration_id)
         if integration is None or integration.type not in self._registry:
             return None
+        known = await variables.load_all(conn, self._box, integration_id)
         is_gone = integration.deleted_at is not None
         return Courier(
             integration,
             self._registry[integration.type],
             None if is_gone else self._registry.sink(integration),
             None if is_gone else self._registry.status_reporter(integration),
-            Redactor(integration.secrets.values()),
+            Redactor(self._registry.secret_texts(integration, known)),
             self._schedule,
             self._note_effect,
         )
