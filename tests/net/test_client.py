@@ -125,9 +125,8 @@ async def test_a_stream_without_end_is_cut(client: GuardedClient) -> None:
 
 
 async def test_a_gzip_bomb_is_cut_before_it_unfolds(client: GuardedClient) -> None:
-    bomb = gzip.compress(gzip.compress(bytes(200_000_000), 9), 9)
-    inner = gzip.decompress(bomb)
-    async with raw_server(plain(inner, headers="Content-Encoding: gzip\r\n")) as server:
+    bomb = gzip.compress(bytes(50_000_000))
+    async with raw_server(plain(bomb, headers="Content-Encoding: gzip\r\n")) as server:
         tracemalloc.start()
         with pytest.raises(RemoteBroken, match="larger"):
             await client.send(Request("GET", server.url, max_bytes=1_000_000))
@@ -158,21 +157,6 @@ async def test_wrong_compression_is_told(client: GuardedClient, body: bytes, enc
             await client.send(Request("GET", server.url))
 
 
-async def test_a_slow_loris_meets_the_time_limit(client: GuardedClient) -> None:
-    async def drip(writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-        while True:
-            writer.write(b"x")
-            await writer.drain()
-            await asyncio.sleep(0.02)
-
-    async with raw_server(drip) as server:
-        before = asyncio.get_running_loop().time()
-        with pytest.raises(Unreachable, match=r"within 0\.3 s"):
-            await client.send(Request("GET", server.url, seconds=0.3))
-    assert asyncio.get_running_loop().time() - before < 2
-
-
 @pytest.mark.parametrize(
     "raw",
     [
@@ -194,19 +178,6 @@ async def test_an_answer_that_is_no_http_is_told(client: GuardedClient, raw: byt
     async with raw_server(answer) as server:
         with pytest.raises((RemoteBroken, Unreachable)):
             await client.send(Request("GET", server.url))
-
-
-async def test_nobody_listening_is_unreachable(client: GuardedClient) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        with pytest.raises(Unreachable, match="No connection"):
-            await client.send(Request("GET", f"http://127.0.0.1:{taken.getsockname()[1]}/"))
-
-
-async def test_tls_to_a_plain_server_is_unreachable(client: GuardedClient) -> None:
-    async with raw_server(plain(b"x")) as server:
-        with pytest.raises(Unreachable):
-            await client.send(Request("GET", f"https://127.0.0.1:{server.port}/", seconds=1))
 
 
 @pytest.mark.parametrize("headers", [{"X": "a\r\nY: b"}, {"X\n": "a"}, {"X": "a\0"}])

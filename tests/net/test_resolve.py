@@ -18,7 +18,13 @@ async def test_refuses_what_may_not_be_called(host: str) -> None:
         await resolve_pinned(Policy(), host, 443)
 
 
-@pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 70 + ".example", ".", "x..y"])
+@pytest.mark.parametrize("host", [".", "x..y", "", "a b.example", "fe80::1%lo", "exämple.test"])
+async def test_refuses_what_is_no_host(host: str) -> None:
+    with pytest.raises(EgressRefused):
+        await resolve_pinned(Policy(), host, 443)
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 70 + ".example"])
 async def test_a_name_without_address_is_unreachable(host: str) -> None:
     with pytest.raises(Unreachable):
         await resolve_pinned(Policy(), host, 443)

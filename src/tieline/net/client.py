@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import socket
+import ssl
 from contextvars import ContextVar
 from typing import Final
 
@@ -63,11 +64,14 @@ class GuardedClient:
     """Implements `core.http.HTTPClient` for everything that leaves over HTTP. Connections are pooled.
 
     No request that could do something twice is sent again when a kept connection turns out to be closed: a POST is
-    one attempt, and fails as `closed`.
+    one attempt, and fails as `closed`. `tls` says which certificates are trusted; as a rule, those of the machine.
     """
 
-    def __init__(self, policy: Policy, user_agent: str, names: Names | None = None) -> None:
+    def __init__(
+        self, policy: Policy, user_agent: str, names: Names | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._policy = policy
+        self._tls = tls
         self._names = names or Names()
         self._common = {"User-Agent": user_agent, "Accept-Encoding": ACCEPTED_ENCODINGS}
         self._common_cut = {"User-Agent": user_agent, "Accept-Encoding": "identity"}
@@ -128,6 +132,7 @@ class GuardedClient:
             ttl_dns_cache=_DNS_SECONDS,
             resolver=_CheckingResolver(self._policy, self._names),
             socket_factory=self._checked_socket,
+            ssl=self._tls or True,
         )
 
     def _checked_socket(self, info: AddressInfo) -> socket.socket:

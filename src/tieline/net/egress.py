@@ -30,7 +30,7 @@ class Policy:
     def __init__(self, allow: Sequence[Network] = ()) -> None:
         self._allow = tuple(allow)
         # Thousands of requests a second go to a few URLs, and what is permitted once is permitted always.
-        self._permit = lru_cache(maxsize=_REMEMBERED)(self._read_url)
+        self._permit = lru_cache(maxsize=_REMEMBERED)(self._check_url)
 
     def check(self, address: str) -> None:
         """Raise `EgressRefused` unless traffic may go to this IP address, whatever it is wrapped in."""
@@ -53,15 +53,20 @@ class Policy:
         """
         self._permit(url)
 
-    def _read_url(self, url: str) -> None:
-        parts = _split(url)
-        host = parts.hostname or ""
-        if "[" in parts.netloc:
+    def check_host(self, host: str) -> None:
+        """The same for a host with nothing around it: a name, an IPv4 address, or an IPv6 address without brackets."""
+        if ":" in host:
+            _check_ipv6(host)
             self.check(host)
-        elif (literal := _ipv4_literal(host)) is not None:
+            return
+        _check_name(host)
+        if (literal := _ipv4_literal(host)) is not None:
             self.check(literal)
-        elif host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost"):
+        elif _is_localhost(host):
             self.check("127.0.0.1")
+
+    def _check_url(self, url: str) -> None:
+        self.check_host(_host_of(url))
 
     def _check_layer(self, layer: Address, spelled: Address) -> None:
         rule = rule_against(layer)
@@ -82,8 +87,8 @@ def _refusal(layer: Address, spelled: Address, rule: Rule) -> EgressRefused:
     return refusal
 
 
-def _split(url: str) -> SplitResult:
-    """Split a URL, refusing whatever two parsers might read in two ways."""
+def _host_of(url: str) -> str:
+    """The host of a URL. Refuses whatever two parsers might read in two ways."""
     if len(url) > _LONGEST_URL:
         raise EgressRefused(f"The URL is longer than {_LONGEST_URL} characters.")
     if any(character <= " " or character in "\\\x7f" for character in url):
@@ -99,19 +104,22 @@ def _split(url: str) -> SplitResult:
         raise EgressRefused("The URL must not contain a user name or password; give credentials in their own fields.")
     if port == 0:
         raise EgressRefused(f"The port must be between 1 and {_HIGHEST_PORT}.")
-    _check_host(parts)
-    return parts
+    return _bare_host(parts)
 
 
-def _check_host(parts: SplitResult) -> None:
+def _bare_host(parts: SplitResult) -> str:
     host = parts.hostname or ""
     if not host:
         raise EgressRefused("The URL has no host name.")
     if "[" in parts.netloc:
         _check_ipv6(host)
-    elif not host.isascii():
+    return host
+
+
+def _check_name(host: str) -> None:
+    if not host.isascii():
         raise EgressRefused("Please write the host name in ASCII (an international name in its xn-- form).")
-    elif not _HOST.match(host):
+    if not _HOST.match(host):
         raise EgressRefused("The host name contains a character that host names do not have.")
 
 
@@ -121,7 +129,13 @@ def _check_ipv6(host: str) -> None:
     try:
         IPv6Address(host)
     except ValueError as error:
-        raise EgressRefused("What stands in brackets is not an IPv6 address.") from error
+        raise EgressRefused(f"{host!r} is not an IPv6 address.") from error
+
+
+def _is_localhost(host: str) -> bool:
+    """By RFC 6761 every resolver sends these names to the machine itself."""
+    name = host.lower().rstrip(".")
+    return name == "localhost" or name.endswith(".localhost")
 
 
 def _ipv4_literal(host: str) -> str | None:

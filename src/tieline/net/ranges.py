@@ -73,6 +73,9 @@ _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _COMPATIBLE: Final = IPv6Network("::/96")
 _TRANSLATED: Final = IPv6Network("::ffff:0:0:0/96")
+# The middle of an interface identifier of RFC 5214: 0000:5efe or 0200:5efe, then the IPv4 address.
+_ISATAP: Final = 0x00005EFE
+_ISATAP_MASK: Final = 0xFDFFFFFF
 _OUTSIDE: Final = Rule(IPv6Network("::/0"), "outside the global unicast range 2000::/3", "RFC 4291")
 
 
@@ -90,7 +93,7 @@ def layers_of(address: Address) -> tuple[Address, ...]:
     """Every address that a packet to this one may end at.
 
     IPv4-mapped and NAT64 addresses are only another spelling, so they give the IPv4 address alone; tunnels
-    (6to4, Teredo) and retired forms give themselves and what they carry.
+    (6to4, Teredo, ISATAP) and retired forms give themselves and what they carry.
     """
     if isinstance(address, IPv4Address):
         return (address,)
@@ -107,6 +110,8 @@ def _carried(address: IPv6Address) -> tuple[IPv4Address, ...]:
         return (address.sixtofour,)
     if address.teredo is not None:
         return address.teredo
+    if (int(address) >> 32) & _ISATAP_MASK == _ISATAP:
+        return (_last_four_bytes(address),)
     # ::1 and :: are addresses of their own, not forms of 0.0.0.1 and 0.0.0.0.
     if address in _TRANSLATED or (address in _COMPATIBLE and int(address) > 1):
         return (_last_four_bytes(address),)

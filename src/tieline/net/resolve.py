@@ -13,8 +13,10 @@ async def resolve_pinned(
 ) -> str:
     """One IP address of the host to connect to and no other, so that a second look-up cannot change it.
 
-    Raises `EgressRefused` when any address of the host is refused, `Unreachable` when there is none.
+    Raises `EgressRefused` when the host is an address in disguise, or any of its addresses is refused; `Unreachable`
+    when it has none.
     """
+    policy.check_host(host)
     addresses = await names.addresses(host, seconds)
     policy.check_all(addresses)
     return addresses[0]
