@@ -12,7 +12,7 @@ from typing import Any, Final
 import _quickjs
 
 from tieline.scripts.confinement import Limits, confine
-from tieline.scripts.frames import HEAD, LARGEST, NO_MEMORY
+from tieline.scripts.frames import HEAD, LARGEST, NO_MEMORY, OUR_LINES
 
 _BROKEN: Final = 71
 
@@ -76,7 +76,7 @@ class Host:
         self._digests: set[str] = set()
 
     def __call__(self, name: str, given: str) -> str:
-        return json.dumps(self._answer(name, json.loads(given)))
+        return json.dumps({"value": None, "error": None, **self._answer(name, json.loads(given))})
 
     def _answer(self, name: str, given: Any) -> Any:
         if name == "random":
@@ -144,8 +144,8 @@ class World:
         self.context = _quickjs.Context()
         self.host: Callable[[str, str], str] | None = None
         self.context.add_callable("__host", self._ask)
-        self.context.eval((_FOLDER / "vendor" / "underscore-umd-min.js").read_text())
-        self.context.eval((_FOLDER / "world.js").read_text())
+        self.context.eval("\n" * OUR_LINES + (_FOLDER / "vendor" / "underscore-umd-min.js").read_text())
+        self.context.eval("\n" * OUR_LINES + (_FOLDER / "world.js").read_text())
         self._take("__run", "__finish", "__parse")
         self._warm_up()
 

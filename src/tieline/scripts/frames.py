@@ -19,3 +19,5 @@ READY: Final = 0
 NOT_STARTED: Final = 1000
 # The exit code of a process that had not even the memory to say that there was none.
 NO_MEMORY: Final = 70
+# The engine gives all code one name. Code that is not the script's begins at this line, so that stacks tell it apart.
+OUR_LINES: Final = 1_000_000

@@ -6,13 +6,17 @@ from typing import Final
 
 from tieline.core.ports import ScriptEnd
 from tieline.scripts.confinement import Limits
-from tieline.scripts.frames import NO_MEMORY
+from tieline.scripts.frames import NO_MEMORY, OUR_LINES
 from tieline.scripts.messages import Failed
 
 _TIMERS: Final = (-signal.SIGPROF, -signal.SIGXCPU)
 _CRASHES: Final = (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGILL, -signal.SIGFPE, -signal.SIGSYS)
-# Where the script's own lines end, in a stack, and those begin that run it.
-_OUR_LINES: Final = "\n    at eval (native)"
+_FRAME: Final = re.compile(r"^    at .*<input>:(\d+)")
+_OUR_EVAL: Final = ("    at eval (native)",)
+_NAMELESS: Final = {
+    "null": "it threw null, or had no memory left for an error",
+    "(Failed obtaining QuickJS error string. Concurrency issue?)": "it threw something that cannot be shown",
+}
 _PLACE: Final = re.compile(r"script\.js:(\d+)")
 
 
@@ -61,4 +65,14 @@ def _memory(limits: Limits) -> str:
 
 
 def _own_lines(error: str) -> str:
-    return error.partition(_OUR_LINES)[0].replace("<input>", "script.js").removesuffix("\nundefined").strip()
+    """What was thrown, and where in the script."""
+    lines = error.removesuffix("\nundefined").strip().split("\n")
+    shown = "\n".join(line for line in lines if not _is_ours(line)).replace("<input>", "script.js")
+    return _NAMELESS.get(shown, shown)
+
+
+def _is_ours(line: str) -> bool:
+    if line in _OUR_EVAL:
+        return True
+    place = _FRAME.search(line)
+    return place is not None and int(place[1]) >= OUR_LINES

@@ -3,7 +3,6 @@
 (() => {
   const ask = globalThis.__host;
   delete globalThis.__host;
-  delete globalThis._.noConflict;
 
   // Taken now, so that a script that changes its own world still has one that works.
   const { parse, stringify } = JSON;
@@ -13,38 +12,41 @@
   const [slice, upper, lower, wellFormed] = ["slice", "toUpperCase", "toLowerCase", "toWellFormed"].map((name) =>
     bound(String.prototype[name]),
   );
-  const { create, entries, freeze, defineProperty } = Object;
+  const { create, entries, freeze, defineProperty, setPrototypeOf } = Object;
+  const kindOf = bound(Object.prototype.toString);
   const { isArray } = Array;
 
   const LONGEST_LINE = 64 * 1024;
   const ALGORITHMS = ["sha256", "sha1", "md5"];
 
+  const bare = (object) => setPrototypeOf(object, null);
   const text = (value) => wellFormed(String(value));
 
-  // Throws as if `caller` itself did, so that a stack shows the lines of the script alone.
-  const fail = (kind, message, caller) => {
-    const error = new kind(message);
-    Error.captureStackTrace(error, caller);
-    throw error;
+  const fail = (message, kind = Error) => {
+    throw new kind(message);
   };
 
-  const host = (name, given, caller) => {
-    const answer = parse(ask(name, stringify(given)));
-    return answer.error === undefined ? answer.value : fail(Error, answer.error, caller);
+  // What is asked is not to look different for what a script has done to the prototypes of objects.
+  const host = (name, given) => {
+    const answer = parse(ask(name, stringify(bare(given))));
+    return answer.error === null ? answer.value : fail(answer.error);
   };
 
   const define = (name, value) =>
     defineProperty(globalThis, name, { value, configurable: true, enumerable: false, writable: true });
 
-  const asJSON = (value) => {
-    if (value instanceof Error) return `${value}\n${value.stack}`;
+  const written = (value) => {
+    if (typeof value !== "object" || value === null) return String(value);
+    return value instanceof Error ? `${value}\n${value.stack}` : (stringify(value) ?? String(value));
+  };
+  // Circles, for example, cannot be written.
+  const shown = (value) => {
     try {
-      return stringify(value) ?? String(value);
+      return written(value);
     } catch {
-      return String(value);
+      return kindOf(value);
     }
   };
-  const shown = (value) => (typeof value === "object" && value !== null ? asJSON(value) : String(value));
 
   const log = (...values) => {
     let line = "";
@@ -52,7 +54,7 @@
       line += (index ? " " : "") + shown(values[index]);
     }
     const kept = line.length > LONGEST_LINE ? `${slice(line, 0, LONGEST_LINE)} ... (cut)` : line;
-    host("log", { text: wellFormed(kept) }, log);
+    host("log", { text: wellFormed(kept) });
   };
 
   define("console", { log, info: log, warn: log, error: log, debug: log });
@@ -96,10 +98,10 @@
     const sent = body == null ? null : text(body);
     const verb = upper(text(method));
     if (sent !== null && (verb === "GET" || verb === "HEAD")) {
-      fail(TypeError, `fetch: a ${verb} request has no body`, fetch);
+      fail(`fetch: a ${verb} request has no body`, TypeError);
     }
     const request = { url: text(resource), method: verb, headers: headersOf(headers, sent), body: sent };
-    const answer = host("fetch", request, fetch);
+    const answer = host("fetch", request);
     const read = { text: () => answer.text, json: () => parse(answer.text) };
     return {
       ok: answer.status >= 200 && answer.status < 300,
@@ -113,21 +115,21 @@
   define("fetch", fetch);
 
   const storage = freeze({
-    get: (key) => host("get", { key: text(key) }, storage.get),
-    set: (key, value) => void host("set", { key: text(key), value: text(value) }, storage.set),
-    remove: (key) => void host("remove", { key: text(key) }, storage.remove),
-    clear: () => void host("clear", {}, storage.clear),
+    get: (key) => host("get", { key: text(key) }),
+    set: (key, value) => void host("set", { key: text(key), value: text(value) }),
+    remove: (key) => void host("remove", { key: text(key) }),
+    clear: () => void host("clear", {}),
   });
 
   const require = (name) =>
-    name === "storage" ? storage : fail(Error, `require: there is no module "${name}", only "storage"`, require);
+    name === "storage" ? storage : fail(`require: there is no module "${name}", only "storage"`);
   define("require", require);
 
   const createHmac = (algorithm, key) => {
     const known = lower(text(algorithm));
-    let parts = [];
+    const parts = [];
     if (!ALGORITHMS.includes(known)) {
-      fail(Error, `crypto.createHmac: "${algorithm}" is not known, only ${ALGORITHMS.join(", ")} are`, createHmac);
+      fail(`crypto.createHmac: "${algorithm}" is not known, only ${ALGORITHMS.join(", ")} are`);
     }
     const secret = text(key);
     const hmac = {
@@ -135,11 +137,10 @@
         parts.push(text(data));
         return hmac;
       },
-      digest(encoding = "") {
-        if (!["hex", "base64", ""].includes(encoding)) {
-          fail(Error, `digest: "${encoding}" is not known, only hex, base64 and "" are`, hmac.digest);
-        }
-        return host("hmac", { algorithm: known, key: secret, parts, encoding }, hmac.digest);
+      digest(encoding) {
+        const form = text(encoding ?? "");
+        if (!["hex", "base64", ""].includes(form)) fail(`digest: "${form}" is not known, only hex, base64 and "" are`);
+        return host("hmac", { algorithm: known, key: secret, parts: bare([...parts]), encoding: form });
       },
     };
     return hmac;
@@ -147,16 +148,7 @@
   define("crypto", { createHmac });
 
   // The engine's own numbers would be the same in every run, since every run is a copy of one engine.
-  Math.random = () => host("random", {}, Math.random);
-
-  // What Python could make no text of.
-  const attempt = (source) => {
-    try {
-      return evaluate(source);
-    } catch (error) {
-      throw typeof error === "symbol" ? String(error) : error;
-    }
-  };
+  Math.random = () => host("random", {});
 
   let rejection = null;
 
@@ -165,7 +157,7 @@
     define("activity", activity);
     define("project", project);
     define("variables", variables);
-    const result = attempt(source);
+    const result = evaluate(source);
     if (result instanceof Promise) {
       after.call(result, undefined, (reason) => {
         rejection = { reason };
@@ -174,7 +166,7 @@
   };
 
   globalThis.__finish = () => {
-    if (rejection !== null) throw typeof rejection.reason === "symbol" ? String(rejection.reason) : rejection.reason;
+    if (rejection !== null) throw rejection.reason;
   };
 
   // Parsed whole before its first statement runs, which ends it.
