@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import lists, measures
+from bench import deliveries, lists, measures
 from bench.table import Row, show
 
 MEASURES = (
@@ -16,6 +16,7 @@ MEASURES = (
     measures.signed_hooks,
     measures.first_status,
     measures.reconcile,
+    deliveries.deliveries,
 )
 
 

@@ -16,6 +16,9 @@ import orjson
 
 Mode = Literal["answers", "silent", "closes"]
 
+# What is sent to them is signed with it.
+KEY: Final = "0123456789abcdef0123456789abcdef"
+
 _ANSWER: Final = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok"
 _HEAD_END: Final = b"\r\n\r\n"
 _LARGEST_REPORT: Final = 1 << 28

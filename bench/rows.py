@@ -53,8 +53,13 @@ _MAIN = """
 
 def database(server: Server) -> psycopg.Connection[tuple[object, ...]]:
     """The embedded database of a server, while it runs."""
+    return psycopg.connect(dsn(server), autocommit=True)
+
+
+def dsn(server: Server) -> str:
+    """How the embedded database of a server is reached, while it runs."""
     folder = (server.folder / "data" / "postgres").resolve()
-    return psycopg.connect(f"host={folder} dbname=postgres user=tieline", autocommit=True)
+    return f"host={folder} dbname=postgres user=tieline"
 
 
 def add_activities(server: Server, project: str, integration: str, count: int, rare: int) -> None:

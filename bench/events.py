@@ -1,0 +1,81 @@
+"""Pushes that ended, as the server itself writes them: by its store, each committed on its own."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from bench.rows import add_environments, dsn
+from tests.story.support import Server
+from tieline.core import kinds
+from tieline.core.documents import Actor, Commit, Environment, NewActivity, Project
+from tieline.store import activities, environments, projects
+from tieline.store.database import Database
+
+ENVIRONMENTS = 10
+WRITERS = 4
+
+_COMMIT = Commit("a" * 40, "Ann Smith", "ann@example.com", 1767225600, "Change what the page says", ("b" * 40,))
+_ACTOR = Actor("ann", "Ann Smith")
+
+
+@dataclass
+class Happenings:
+    """What happens in one project, in turns in each of its environments."""
+
+    db: Database = field(repr=False)
+    project: Project
+    environments: list[Environment]
+    _serial: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    async def happen(self) -> str:
+        """Commit one event; the id of its activity."""
+        async with self.db.transaction() as conn:
+            return (await activities.create(conn, self._next())).id
+
+    async def happen_often(self, count: int) -> None:
+        """Commit so many, as fast as a few writers can."""
+        left = iter(range(count))
+
+        async def write() -> None:
+            for _ in left:
+                await self.happen()
+
+        await asyncio.gather(*(write() for _ in range(WRITERS)))
+
+    async def happen_steadily(self, per_second: float, seconds: float) -> dict[str, float]:
+        """Commit at a fixed rate, whoever is late; by activity, when it was due on the clock of `perf_counter`."""
+        due: dict[str, float] = {}
+
+        async def one(moment: float) -> None:
+            due[await self.happen()] = moment
+
+        began = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for number in range(int(per_second * seconds)):
+                moment = began + number / per_second
+                await asyncio.sleep(max(0.0, moment - time.perf_counter()))
+                group.create_task(one(moment))
+        return due
+
+    def _next(self) -> NewActivity:
+        place = self.environments[next(self._serial) % len(self.environments)]
+        pushed = kinds.push(self.project, place, [_COMMIT], 1, _ACTOR)
+        # Without the key nobody has to build it: it is complete at once.
+        return replace(pushed, concurrency_key=None)
+
+
+@asynccontextmanager
+async def store_of(server: Server) -> AsyncIterator[Database]:
+    """The store of a running server, for the events that Bench writes itself."""
+    async with Database(dsn(server), max_size=WRITERS) as db:
+        yield db
+
+
+async def happenings(server: Server, db: Database, project_id: str) -> Happenings:
+    """Those of a project, which is given its environments."""
+    add_environments(server, project_id, ENVIRONMENTS - 1)
+    async with db.connection() as conn:
+        return Happenings(db, await projects.get(conn, project_id), await environments.load_all(conn, project_id))
