@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieline.core.errors import EgressRefused
+from tieline.core.http import Request
+from tieline.net.client import GuardedClient
 from tieline.net.egress import Policy, parse_networks
+from tieline.net.names import Names
 from tieline.net.ranges import RULES
 
 _HOSTILE_ADDRESSES = """
@@ -19,13 +22,15 @@ _HOSTILE_ADDRESSES = """
 ::ffff:169.254.169.254 ::ffff:0:127.0.0.1 64:ff9b::7f00:1 64:ff9b::a9fe:a9fe 64:ff9b:1::7f00:1 100::1 100:0:0:1::1
 2001::1 2001:0:7f00:1::80ff:fffe 2001:2::1 2001:10::1 2001:20::1 2001:db8::1 2002:7f00:1:: 2002:0a00:0001::1
 2002:808:808::1 3fff::1 5f00::1 fc00::1 fd00:ec2::254 fd12:3456::1 fe80::1 fe80::1%eth0 fec0::1 ff02::1 ff0e::1
-4000::1 e000::1
+4000::1 e000::1 fe80::5efe:10.0.0.1 2001:470:1f0b::5efe:10.0.0.1 2001:470:1f0b:0:200:5efe:a9fe:a9fe
+169.254.42.42 169.254.0.23 169.254.170.23 fd20:ce::254 fd00:42::42
 """
 HOSTILE_ADDRESSES = _HOSTILE_ADDRESSES.split()
 
 _PUBLIC_ADDRESSES = """
 8.8.8.8 1.1.1.1 104.192.141.1 2606:4700::1111 2a00:1450:4001::1 ::ffff:8.8.8.8
-64:ff9b::808:808
+64:ff9b::808:808 2001:470:1f0b::5efe:8.8.8.8 192.31.196.1 2620:4f:8000::1 9.255.255.255 11.0.0.0 100.63.255.255
+100.128.0.0 172.15.255.255 172.32.0.0 192.167.255.255 223.255.255.255
 """
 PUBLIC_ADDRESSES = _PUBLIC_ADDRESSES.split()
 
@@ -60,6 +65,10 @@ javascript:alert(1) data:text/plain,x
 //example.com/ example.com http:/example.com http:example.com http:///path http://:80/ http://?x http://#x
 unix:///run/x.sock
 ws://example.com/ jar:http://example.com!/ http+unix://%2frun%2fx/ http://example.com:80:80/
+http://168.63.129.16/ http://100.100.100.200/latest/ http://192.0.0.192/opc/ http://[fd20:ce::254]/ http://169.254.43518/
+http://0xa9.0xfe.0xa9.0xfe/ http://[::ffff:a9fe:a9fe]/ http://[64:ff9b::a9fe:a9fe]/ http://[2001:470::5efe:10.0.0.1]/
+http://١٢٧.٠.٠.١/ http://127．0．0．1/ http://localhost｡/ http://ｌｏｃａｌｈｏｓｔ/ http://a;@10.0.0.1/ http://127.0.0.1%2f@x/
+http://[::ffff:127.0.0.1%251]/ http://0300.0250.1/ http://192.168.257/ http://[0::0:ffff:c0a8:1]/ http://%6c%6f%63alhost/
 """  # noqa: RUF001 -- look-alike digits are the point
 HOSTILE_URLS = _HOSTILE_URLS.split()
 
@@ -114,10 +123,48 @@ def test_refuses_characters_that_split_requests(url: str) -> None:
         "https://1password.com/",
         "https://example.com/@user",
         "https://0x.example/",
+        "https://localhost.example.com/",
+        "https://notlocalhost/",
+        "https://127.0.0.1.example.com/",
+        "https://10.example/",
+        "https://metadata.example.com/computeMetadata/v1/",
+        "https://hooks.slack.com/services/T0/B0/x?y=http://127.0.0.1/",
+        "https://example.com/a;b=c/@10.0.0.1",
+        "https://example.com#@127.0.0.1",
+        "https://[2001:470:1f0b::5efe:808:808]/",
+        "http://example.com:65535/",
+        "http://example.com:1",
+        "https://a.b-c.d_e.example/?q=%5C%00",
+        "https://xn--e1afmkfd.xn--p1ai/",
     ],
 )
 def test_permits_ordinary_urls(url: str) -> None:
     Policy().check_url(url)
+
+
+_HOSTILE_HOSTS = """
+localhost LOCALHOST. x.localhost 127.0.0.1 127.1 0x7f.1 2130706433 0177.0.0.1 10.0.0.1. ::1 [::1] ::ffff:10.0.0.1
+fe80::1%eth0 169.254.169.254 user@example.com example.com:25 example.com/x exam%2eple.com １２７.0.0.1 -x.example
+http://example.com ::1::2 2001:470::5efe:10.0.0.1 a..b
+"""  # noqa: RUF001 -- look-alike digits are the point
+
+
+@pytest.mark.parametrize("host", _HOSTILE_HOSTS.split())
+def test_hosts_are_held_to_what_urls_are_held_to(host: str) -> None:
+    with pytest.raises(EgressRefused):
+        Policy().check_host(host)
+
+
+@pytest.mark.parametrize("host", ["smtp.example.com", "Logs.Example.COM.", "8.8.8.8", "2606:4700::1111", "logs"])
+def test_permits_ordinary_hosts(host: str) -> None:
+    Policy().check_host(host)
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:a01:203", "fe80::1"])
+def test_the_refusal_has_the_address(address: str) -> None:
+    with pytest.raises(EgressRefused) as refusal:
+        Policy().check(address)
+    assert refusal.value.address == address
 
 
 def test_the_refusal_names_address_rule_and_setting() -> None:
@@ -181,6 +228,60 @@ def test_any_text_is_refused_or_permitted_but_never_crashes(text: str) -> None:
     for url in (text, "http://" + text, "http://[" + text):
         with suppress(EgressRefused):
             Policy().check_url(url)
+
+
+# Where names lead that look like any other: nothing is to be seen in them until they are resolved.
+HOSTILE_NAMES = {
+    "metadata.google.internal": "169.254.169.254",
+    "metadata": "169.254.169.254",
+    "instance-data.ec2.internal": "169.254.169.254",
+    "metadata.tencentyun.com": "169.254.0.23",
+    "metadata.platformequinix.com": "192.0.0.192",
+    "kubernetes.default.svc": "10.96.0.1",
+    "host.docker.internal": "192.168.65.2",
+    "127.0.0.1.nip.io": "127.0.0.1",
+    "0x7f000001.nip.io": "127.0.0.1",
+    "169-254-169-254.sslip.io": "169.254.169.254",
+    "www.10.0.0.1.sslip.io.": "10.0.0.1",
+    "localtest.me": "::1",
+    "ip6-localhost": "::1",
+    "localhost.localdomain": "127.0.0.1",
+    "mapped.example": "::ffff:a00:1",
+    "translated.example": "64:ff9b::a9fe:a9fe",
+    "tunnel.example": "2002:a00:1::1",
+    "link.example": "fe80::1",
+    "router.example": "100.64.0.1",
+    "everyone.example": "0.0.0.0",  # noqa: S104 -- nobody listens
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+async def test_refuses_names_that_lead_inside_when_they_are_dialled(name: str) -> None:
+    policy = Policy()
+    policy.check_url(f"https://{name}/")
+    # One of two answers is enough: which one is dialled is left to luck.
+    client = GuardedClient(policy, "tieline-test/1", Names(lambda _: ["8.8.8.8", HOSTILE_NAMES[name]]))
+    try:
+        with pytest.raises(EgressRefused) as refusal:
+            await client.send(Request("POST", f"https://{name}/", seconds=2))
+    finally:
+        await client.close()
+    assert refusal.value.address == HOSTILE_NAMES[name]
+
+
+async def test_hostile_spellings_are_not_even_looked_up() -> None:
+    looked_up: list[str] = []
+
+    def lookup(host: str) -> list[str]:
+        looked_up.append(host)
+        return ["8.8.8.8"]
+
+    client = GuardedClient(Policy(), "tieline-test/1", Names(lookup))
+    for url in HOSTILE_URLS:
+        with pytest.raises(EgressRefused):
+            await client.send(Request("GET", url.encode().decode("unicode_escape") if "\\u" in url else url))
+    await client.close()
+    assert looked_up == []
 
 
 def _permits(address: str) -> bool:
