@@ -18,7 +18,7 @@ from tieline.integrations import ALL
 from tieline.integrations.base import IntegrationType
 from tieline.integrations.fields import Fields, default_of, is_read_only, is_write_only, nested
 from tieline.settings import PREFIX, Settings
-from tools import fidelity
+from tools import fidelity, vectors
 from tools.rights import CALLERS, rights_rows, without_rule
 from tools.tables import table
 
@@ -152,6 +152,8 @@ def problems() -> Iterator[str]:
         if fill(page.read_text()) != page.read_text():
             yield f"{page.relative_to(ROOT)}: a generated part is not current; run make format"
         yield from broken_links(page)
+    if not vectors.FILE.exists() or vectors.FILE.read_text() != vectors.render():
+        yield f"{vectors.FILE.relative_to(ROOT)}: not current; run make format"
     named = {name for page in pages for _, name, _ in PART.findall(page.read_text())}
     # The fields of a type are in the part of all types; a page of its own may have them too.
     wanted = {name for name in parts() if not name.startswith("fields-")}
@@ -163,6 +165,7 @@ def main() -> None:
     if "--check" not in sys.argv:
         for page in documents():
             page.write_text(fill(page.read_text()))
+        vectors.FILE.write_text(vectors.render())
     found = list(problems())
     print("\n".join(found) or "The docs are current.")
     sys.exit(bool(found))

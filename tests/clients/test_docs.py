@@ -1,6 +1,5 @@
 """docs/use-with-upsun-tools.md is true: its commands run, in their order, as they are on the page."""
 
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,16 +8,15 @@ import pytest
 
 from tests.cli.programs import ADMIN_TOKEN, TIELINE, Server
 from tests.clients.installed import HAS_UPSUN, NODE, PACKAGES, UPSUN, WHY_NO_UPSUN, present
+from tests.clients.pages import DOCS, blocks
 
-PAGE = (Path(__file__).parents[2] / "docs" / "use-with-upsun-tools.md").read_text()
+PAGE = (DOCS / "use-with-upsun-tools.md").read_text()
 DOCUMENTED = "http://127.0.0.1:8420"
 
 
-def blocks(heading: str, language: str = "sh") -> str:
-    """The code of a language below a heading."""
-    section = re.split(r"^#+ ", PAGE, flags=re.MULTILINE)
-    (text,) = (each for each in section if each.startswith(heading + "\n"))
-    return "".join(re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
+def code(heading: str, language: str = "sh") -> str:
+    """All code of a language below a heading."""
+    return "".join(blocks(PAGE, heading, language))
 
 
 def is_there(heading: str) -> bool:
@@ -37,9 +35,9 @@ def folder_of_the_reader(tmp_path: Path) -> Path:
 
 @pytest.mark.skipif(not HAS_UPSUN, reason=WHY_NO_UPSUN)
 def test_what_the_page_says_is_what_happens(server: Server, folder: Path, folder_of_the_reader: Path) -> None:
-    (folder_of_the_reader / "shop.cjs").write_text(blocks("platformsh-client", "js"))
+    (folder_of_the_reader / "shop.cjs").write_text(code("platformsh-client", "js"))
     there = [each for each in ("Use it with Upsun's tools", "upsun", "platformsh-client", "curl") if is_there(each)]
-    script = "".join(blocks(each) for each in there).replace(DOCUMENTED, server.url)
+    script = "".join(code(each) for each in there).replace(DOCUMENTED, server.url)
     tools = ":".join(str(present(each).parent) for each in (TIELINE, NODE, UPSUN))
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],

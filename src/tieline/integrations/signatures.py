@@ -19,6 +19,7 @@ STANDARD_PREFIX: Final = "whsec_"
 # RFC 7518 section 3.2 asks for keys as long as the hash, and some libraries insist.
 LEAST_KEY: Final = 32
 
+_BETTER: Final = 'Please use another one, for example from: echo "whsec_$(openssl rand -base64 32)"'
 _PROTECTED: Final = urlsafe_b64encode(PROTECTED_HEADER).rstrip(b"=")
 _JWS_INPUT: Final = _PROTECTED + b"."
 _JWS_START: Final = _PROTECTED.decode() + ".."
@@ -53,13 +54,14 @@ def webhook_headers(message_id: str, moment: datetime, body: bytes, keys: Sequen
 
 def weak_key(key: Secret) -> str | None:
     """What to tell whoever chose a key that some receivers cannot verify with; it never quotes the key."""
-    length = len(key.reveal().encode())
-    if length >= LEAST_KEY:
-        return None
-    return (
-        f"The key is shorter than {LEAST_KEY} bytes (it has {length}), and some libraries refuse to verify with such "
-        "a key. Please use a longer one, for example from: openssl rand -hex 32"
-    )
+    written = key.reveal()
+    length = len(written.encode())
+    if length < LEAST_KEY:
+        short = f"The key is shorter than {LEAST_KEY} bytes (it has {length})"
+        return f"{short}, and some libraries refuse to verify with such a key. {_BETTER}"
+    if written.startswith(STANDARD_PREFIX) and _decoded(written) is None:
+        return f"The key begins with {STANDARD_PREFIX}, but what follows is not base64. {_BETTER}"
+    return None
 
 
 def warn_of_weak_key(integration: Integration) -> dict[str, str]:
@@ -74,12 +76,18 @@ def _standard_signature(signed: bytes, key: Secret) -> str:
 
 
 def _standard_key(written: str) -> bytes:
-    """The bytes that the libraries of Standard Webhooks make of a key in their spelling; else the text itself."""
-    if written.startswith(STANDARD_PREFIX):
-        encoded = written.removeprefix(STANDARD_PREFIX)
-        try:
-            return b64decode(encoded + "=" * (-len(encoded) % 4), validate=True) or written.encode()
-        except ValueError:
-            # What only looks like that spelling: its libraries refuse it, so no receiver can use it as such.
-            return written.encode()
-    return written.encode()
+    """The bytes that the libraries of Standard Webhooks make of a key in their spelling; else those of its text.
+
+    What only looks like that spelling is text too: its libraries refuse it, so nobody can use it as such.
+    """
+    decoded = _decoded(written) if written.startswith(STANDARD_PREFIX) else None
+    return written.encode() if decoded is None else decoded
+
+
+def _decoded(written: str) -> bytes | None:
+    """What the base64 after the prefix stands for; None when it is none."""
+    encoded = written.removeprefix(STANDARD_PREFIX)
+    try:
+        return b64decode(encoded + "=" * (-len(encoded) % 4), validate=True) or None
+    except ValueError:
+        return None
