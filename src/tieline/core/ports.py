@@ -109,10 +109,10 @@ class Limiter(Protocol):
 class ScriptEnd:
     """How a script ended: `error` is empty when it came to its end, else what kind of failure `sentence` tells of.
 
-    `stack` is where it failed, in its own lines, where that is known.
+    `lost` need not be the script's own doing. `stack` is where it failed, in its own lines, where that is known.
     """
 
-    error: Literal["", "exception", "time", "memory", "crash"] = ""
+    error: Literal["", "exception", "time", "memory", "crash", "lost"] = ""
     sentence: str = ""
     stack: str = ""
 
@@ -141,7 +141,7 @@ class ScriptRunner(Protocol):
     async def run(self, source: str, world: JSON, host: ScriptHost) -> ScriptEnd:
         """Run one; `world` has `activity`, `project` and `variables`. A cancelled run is killed.
 
-        Raises `Unavailable` when its process could not be started, or was lost for no fault of the script.
+        Raises `Unavailable` when no process could be started for it.
         """
         ...
 

@@ -66,7 +66,7 @@ class ActivityScript:
         except DatabaseAway:
             raise
         except Unavailable as error:
-            return _lost(error) if host.has_effects else _not_run(str(error))
+            return _not_run(str(error))
         return await host.conclude(end)
 
     async def validate(self, _hook_url: str) -> Findings:
@@ -123,7 +123,8 @@ class _Host:
             return Receipt("delivered", "The script ran to its end.")
         if end.stack:
             await self.log(end.stack)
-        return Receipt("refused", self.redactor.text(end.sentence), error="script")
+        may_run_again = end.error == "lost" and not self.has_effects
+        return Receipt("retry" if may_run_again else "refused", self.redactor.text(end.sentence), error="script")
 
     async def _before_effect(self) -> None:
         await self.journal.before_effect()
@@ -160,10 +161,6 @@ def status_line(status: int) -> str:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
         return str(status)
-
-
-def _lost(error: Unavailable) -> Receipt:
-    return Receipt("refused", f"{error} It is not run again, because some of it had been done.", error="script")
 
 
 def _not_run(reason: str) -> Receipt:

@@ -75,7 +75,7 @@ class _Conversation:
     lines: int = 0
 
     async def hold(self, order: JSON) -> ScriptEnd:
-        """Raises `Unavailable` when the process was lost."""
+        """Raises `Unavailable` when there is no process."""
         await self.child.channel.send(orjson.dumps(order))
         try:
             return await self._to_the_end()
@@ -94,10 +94,9 @@ class _Conversation:
 
     async def _without_a_word(self) -> ScriptEnd:
         code = await self.child.exit_code
-        end = verdicts.of_exit(code, self.limits) if code is not None else None
-        if end is None:
-            raise Unavailable(f"The process of the script {_fate(code)}.")
-        return end
+        if code == NOT_STARTED:
+            raise Unavailable("No process for a script could be started.")
+        return verdicts.of_exit(code, self.limits)
 
     async def _answer(self, said: Logged | Asked) -> None:
         self._count(said)
@@ -166,9 +165,3 @@ def _reason_of(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return ""
-
-
-def _fate(code: int | None) -> str:
-    if code == NOT_STARTED:
-        return "could not be started"
-    return "was lost" if code is None else f"ended with {code}"

@@ -17,6 +17,7 @@ _NAMELESS: Final = {
     "null": "it threw null, or had no memory left for an error",
     "(Failed obtaining QuickJS error string. Concurrency issue?)": "it threw something that cannot be shown",
 }
+_FATES: Final = {None: "was lost", -signal.SIGKILL: "was killed"}
 _PLACE: Final = re.compile(r"script\.js:(\d+)")
 
 
@@ -29,8 +30,8 @@ def of_failure(failed: Failed, limits: Limits) -> ScriptEnd:
     return ScriptEnd("exception", f"The script failed: {message}", stack)
 
 
-def of_exit(code: int, limits: Limits) -> ScriptEnd | None:
-    """The process ended before it had said how the script went. None when that need not be the script's doing."""
+def of_exit(code: int | None, limits: Limits) -> ScriptEnd:
+    """The process ended before it had said how the script went; without a code, nobody saw how."""
     if code in _TIMERS:
         return ScriptEnd(
             "time", f"The script was stopped: it had used {limits.processor_seconds:g} s of the processor."
@@ -40,7 +41,7 @@ def of_exit(code: int, limits: Limits) -> ScriptEnd | None:
     if code in _CRASHES:
         name = signal.Signals(-code).name
         return ScriptEnd("crash", f"The script was stopped: it made its engine crash ({name}).")
-    return None
+    return ScriptEnd("lost", f"The process of the script {_FATES.get(code, 'failed')} before the script had ended.")
 
 
 def of_time(limits: Limits) -> ScriptEnd:
