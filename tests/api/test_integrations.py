@@ -1,13 +1,18 @@
 """Integrations: what is created, how it reads, what changes it, and what is refused."""
 
 import asyncio
+import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.api.conftest import KEYS, PUBLIC_URL, Client, Instance
+from tests.api.bell import BELL
+from tests.api.conftest import KEYS, PUBLIC_URL, Client, Instance, running
+from tests.conftest import fresh_database
 from tieline.core.secret import Secret
 from tieline.store import hooks, integrations
+from tieline.store.embedded import EmbeddedServer
 from tieline.store.hooks import NewHook
 from tieline.store.seal import SecretBox
 
@@ -17,6 +22,7 @@ FORGE: dict[str, Any] = {
     "repository": "acme/site",
     "app_credentials": {"key": "k", "secret": "planted-secret"},
 }
+RINGING: dict[str, Any] = {"type": "bell", "key": "planted-key", "url": "https://1.1.1.1/planted-path"}
 
 
 async def stored(instance: Instance, id: str) -> Any:
@@ -273,3 +279,96 @@ async def test_the_store_keeps_an_integration_from_creation_to_removal(
         assert await integrations.find_any(conn, BOX, entity["id"]) is None
         cursor = await conn.execute("select 1 from integration_secret where integration_id = %s", [entity["id"]])
         assert await cursor.fetchall() == []
+
+
+async def rows_of(instance: Instance, id: str) -> str:
+    """Everything that the database has of an integration."""
+    queries = (
+        "select integration::text as row from integration where id = %s",
+        "select integration_secret::text as row from integration_secret where integration_id = %s",
+        "select activity::text as row from activity where integration_id = %s",
+    )
+    async with instance.services.db.connection() as conn:
+        return "\n".join(
+            [row["row"] for query in queries for row in await (await conn.execute(query, [id])).fetchall()]
+        )
+
+
+async def test_a_type_that_is_told_from_its_creation_to_its_validation(postgres: EmbeddedServer) -> None:
+    with fresh_database(postgres) as dsn:
+        async with running(dsn, (BELL,)) as instance:
+            created = await instance.client.post("/projects", {"title": "Church"})
+            project = created["_embedded"]["entity"]["id"]
+            await secrets_that_are_read_are_sealed(instance, project)
+            await a_key_that_is_replaced_stays_good_for_a_day(instance, project)
+            await what_should_be_better_is_said_with_the_answer(instance.client, project)
+            await a_validation_is_told_of_like_a_delivery(instance.client, project)
+
+
+async def secrets_that_are_read_are_sealed(instance: Instance, project: str) -> None:
+    path = f"/projects/{project}/integrations"
+    answer = await instance.client.post(path, RINGING)
+    entity = answer["_embedded"]["entity"]
+    assert "warnings" not in answer
+    assert {name: entity[name] for name in RINGING} == RINGING
+    assert await instance.client.get(path) == [entity]
+    assert "planted" not in await rows_of(instance, entity["id"])
+    refused = await instance.client("PATCH", f"{path}/{entity['id']}", {"url": "https://127.0.0.1/"})
+    assert (refused.status, list(refused.json["detail"])) == (400, ["url"])
+    cleared = await instance.client("PATCH", f"{path}/{entity['id']}", {"key": None})
+    assert cleared.json["_embedded"]["entity"]["key"] is None
+    assert list((await stored(instance, entity["id"])).secrets) == ["url"]
+
+
+async def a_key_that_is_replaced_stays_good_for_a_day(instance: Instance, project: str) -> None:
+    answer = await instance.client.post(f"/projects/{project}/integrations", RINGING)
+    entity = answer["_embedded"]["entity"]["id"]
+    path = f"/projects/{project}/integrations/{entity}"
+    for key, known in (
+        ("second-key", {"key": "second-key", "key.previous": "planted-key"}),
+        ("third-key", {"key": "third-key", "key.previous": "second-key"}),
+        (None, {}),
+        ("fourth-key", {"key": "fourth-key"}),
+        ("fifth-key", {"key": "fifth-key", "key.previous": "fourth-key"}),
+    ):
+        changed = await instance.client("PATCH", path, {"key": key})
+        assert changed.json["_embedded"]["entity"]["key"] == key
+        kept = {name: each.reveal() for name, each in (await stored(instance, entity)).secrets.items()}
+        assert kept == {**known, "url": RINGING["url"]}
+    async with instance.services.db.connection() as conn:
+        query = "select expires_at - clock_timestamp() as left from integration_secret where name = 'key.previous'"
+        (row,) = await (await conn.execute(query)).fetchall()
+    assert timedelta(hours=23, minutes=59) < row["left"] <= timedelta(hours=24)
+    await instance.client("PATCH", path, {"url": "https://1.1.1.1/moved"})
+    assert (await stored(instance, entity)).secrets["key.previous"] == Secret("fourth-key")
+
+
+async def what_should_be_better_is_said_with_the_answer(client: Client, project: str) -> None:
+    warned = {"key": "Without a key, everybody can ring."}
+    answer = await client.post(f"/projects/{project}/integrations", {**RINGING, "key": None})
+    assert answer["warnings"] == warned
+    path = f"/projects/{project}/integrations/{answer['_embedded']['entity']['id']}"
+    assert (await client.post(f"{path}/validate"))["warnings"] == warned
+    assert (await client("PATCH", path, {"url": "https://1.1.1.1/x"})).json["warnings"] == warned
+    assert "warnings" not in (await client("PATCH", path, {"key": "k"})).json
+
+
+async def a_validation_is_told_of_like_a_delivery(client: Client, project: str) -> None:
+    answer = await client.post(f"/projects/{project}/integrations", RINGING)
+    path = f"/projects/{project}/integrations/{answer['_embedded']['entity']['id']}"
+    assert await client.post(f"{path}/validate") == {"status": "OK", "code": 200}
+    await client("PATCH", path, {"key": None, "url": "https://1.1.1.1/silent"})
+    assert (await client("POST", f"{path}/validate", {})).json["detail"] == {"url": "Nothing rang."}
+    failed, succeeded = await client.get(f"{path}/activities")
+    told = [(each["type"], each["state"], each["result"]) for each in (failed, succeeded)]
+    assert told == [("integration.bell", "complete", "failure"), ("integration.bell", "complete", "success")]
+    logs = [await messages(client, project, each["id"]) for each in (failed, succeeded)]
+    assert logs[0][1:] == ["Warning: key: Without a key, everybody can ring.", "url: Nothing rang."]
+    assert logs[1] == ["Rang at ********.", "The integration can work."]
+    assert "planted" not in str((failed, succeeded))
+
+
+async def messages(client: Client, project: str, activity: str) -> list[str]:
+    answer = await client("GET", f"/projects/{project}/activities/{activity}/log")
+    lines = [json.loads(line) for line in answer.body.splitlines() if line]
+    return [line["data"]["message"].rstrip() for line in lines if "data" in line]
