@@ -27,9 +27,14 @@ demo: $(STAMP) ## Show Tieline at work on a simulated Bitbucket; ONCE=1 ends aft
 	@$(BIN)/python -m tools.demo $(if $(ONCE),--once)
 
 .PHONY: test
-test: $(STAMP) $(CLIENTS) ## Run every test
+test: $(STAMP) $(CLIENTS) ## Run every test but those that take minutes
 	@$(BIN)/python -m compileall -q src # the servers that tests start do not compile themselves each time then
 	@$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
+
+.PHONY: long
+long: $(STAMP) ## Run the tests that take minutes: killing the server twenty times among 10,000 events
+	@$(BIN)/python -m compileall -q src
+	@$(BIN)/pytest -m long tests/story $(ARGS)
 
 .PHONY: check
 check: $(STAMP) ## Check format, lint, types, import rules and docs

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -36,6 +36,7 @@ class Server:
     folder: Path
     settings: Mapping[str, str]
     port: int
+    arguments: Sequence[str] = ()
     process: asyncio.subprocess.Process | None = None
     session: aiohttp.ClientSession | None = None
     starts: int = 0
@@ -65,6 +66,9 @@ class Server:
 
     async def start(self) -> None:
         await self.spawn()
+        await self.wait_until_ready()
+
+    async def wait_until_ready(self) -> None:
         await eventually(self._ready, seconds=30, what="the server to be ready")
 
     async def spawn(self) -> None:
@@ -81,7 +85,11 @@ class Server:
         }
         with (self.folder / "server.log").open("ab") as output:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "tieline", "serve", env=environment, stdout=output, stderr=output
+                *(sys.executable, "-m", "tieline", "serve", *self.arguments),
+                env=environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
 
     async def _ready(self) -> bool:
@@ -106,6 +114,12 @@ class Server:
     async def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
+        await self.process.wait()
+
+    async def kill_group(self) -> None:
+        """Kill whatever else the process has started, too."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
         await self.process.wait()
 
     async def call(self, method: str, path: str, body: Any = None, *, expect: int | None = None) -> Any:
