@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from tieline.integrations import ALL
 from tieline.integrations.base import IntegrationType
 from tieline.integrations.fields import Fields, default_of, is_read_only, is_write_only, nested
+from tieline.net.ranges import RULES
 from tieline.settings import PREFIX, Settings
 from tools import fidelity, vectors
 from tools.rights import CALLERS, rights_rows, without_rule
@@ -122,10 +123,17 @@ def rights_table() -> str:
     return table(("Route", *CALLERS), rights_rows())
 
 
+def egress_table() -> str:
+    """Every range of addresses that is not called, with the document that says why."""
+    rows = ((f"`{rule.network}`", rule.sentence, rule.source) for rule in RULES)
+    return table(("Range", "An address in it is", "By"), rows)
+
+
 def parts() -> Mapping[str, Callable[[], str]]:
     """What can be generated, by name."""
     fields = {f"fields-{kind.key}": lambda kind=kind: fields_table(kind) for kind in ALL}
-    return {"settings": settings_table, "rights": rights_table, "types": types_pages, **fields, **fidelity.PARTS}
+    tables = {"settings": settings_table, "rights": rights_table, "types": types_pages, "egress": egress_table}
+    return {**tables, **fields, **fidelity.PARTS}
 
 
 def documents() -> list[Path]:

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.contract.table import COMMON, TYPES, Row
+from tests.contract.table import ADDRESSES, COMMON, TYPES, Row
 from tieline.integrations import ALL
+from tieline.integrations.base import IntegrationType
+from tieline.integrations.fields import Called, Fields, mark_of, nested
 from tieline.integrations.models import model_to_create, model_to_patch, model_to_read
 
 KINDS = {kind.key: kind for kind in ALL}
@@ -50,6 +52,22 @@ def test_whoever_reads_the_description_learns_what_does_not_act_yet(key: str) ->
     kind = KINDS[key]
     for make in (model_to_create, model_to_patch, model_to_read):
         assert make(kind).model_json_schema()["description"] == f"{kind.summary} {kind.not_yet}".strip()
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.key)
+def test_every_field_for_an_address_is_marked_as_one_that_is_called(kind: IntegrationType) -> None:
+    """What is not marked is not checked when it is set."""
+    called = [name for name, field in kind.fields.model_fields.items() if mark_of(field, Called)]
+    assert called == addresses_of(kind.fields)
+    assert called == [each for each in [ADDRESSES.get(kind.key)] if each]
+
+
+def addresses_of(fields: type[Fields], prefix: str = "") -> list[str]:
+    """The dotted names of the fields that take URLs and hosts."""
+    properties = fields.model_json_schema()["properties"]
+    own = [f"{prefix}{name}" for name, schema in properties.items() if name == "host" or "'uri'" in str(schema)]
+    models = [(name, nested(field)) for name, field in fields.model_fields.items()]
+    return own + [each for name, model in models if model for each in addresses_of(model, f"{prefix}{name}.")]
 
 
 def differences(

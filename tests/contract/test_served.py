@@ -279,7 +279,7 @@ async def test_switches_that_need_another_are_off_with_it(place: Place) -> None:
 async def test_private_addresses_are_refused_where_they_would_be_called(place: Place) -> None:
     name = ADDRESSES[place.key]
     entity = await place.create(place.full())
-    for address in ("127.0.0.1", "10.1.2.3", "169.254.169.254", "::1"):
+    for address in ("127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "::ffff:10.1.2.3", "0x7f.1", "x.localhost"):
         written = f"[{address}]" if ":" in address else address
         body = {name: address if name == "host" else f"https://{written}/x"}
         for answer in (
