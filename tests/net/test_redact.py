@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tieline.core.redact import Redactor, origin_of
+from tests.unit.core.samples import NOW
+from tieline.core.documents import Variable
+from tieline.core.redact import FEW, Redactor, origin_of, texts_in, variable_texts
 from tieline.core.secret import Secret
 
 
@@ -34,6 +36,25 @@ def test_masks_a_secret_of_several_lines_line_by_line() -> None:
 
 def test_masks_the_longest_first() -> None:
     assert Redactor(["abcd", "abcdef"]).text("abcdef") == "********"
+
+
+def test_masks_many_secrets_as_it_masks_few() -> None:
+    many = [f"secret-{number:04}" for number in range(FEW)]
+    text = "".join(f"<{each}>" for each in [*many, "secret-"])
+    assert Redactor(many).text(text) == "<********>" * FEW + "<secret->"
+    assert Redactor(many[:2]).text(text).startswith("<********><********><secret-0002>")
+
+
+def test_every_text_of_a_json_value_is_one_and_credentials_are_without_their_scheme_too() -> None:
+    value = {"Authorization": "Bearer t0ken", "X-A": "b, c", "more": [{"deep": "pass"}, 5, None, True]}
+    assert list(texts_in(value)) == ["Bearer t0ken", "t0ken", "b, c", "c", "pass"]
+
+
+def test_a_variable_is_masked_as_it_is_kept_and_as_scripts_see_it() -> None:
+    plain = Variable("i", "A", Secret('"s3cret"'), {}, False, True, NOW, None)
+    parsed = Variable("i", "A", Secret('"s3cret"'), {}, True, True, NOW, None)
+    assert list(variable_texts(plain)) == ['"s3cret"']
+    assert list(variable_texts(parsed)) == ['"s3cret"', "s3cret"]
 
 
 def test_masks_userinfo_and_authorization_without_knowing_them() -> None:

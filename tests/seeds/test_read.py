@@ -9,7 +9,7 @@ from tests.seeds.reading import MOMENT, read
 from tieline.core.errors import Invalid
 from tieline.core.secret import Secret
 from tieline.seeds.references import Variables
-from tieline.seeds.seed import Missing
+from tieline.seeds.seed import Missing, Seed
 
 
 def problems(text: str) -> dict[str, str]:
@@ -223,3 +223,43 @@ def test_no_more_is_said_than_anybody_reads() -> None:
     text: Any = "projects: [" + "{}," * 80 + "]"
     found = problems(text)
     assert (len(found), found["..."]) == (51, "There are 30 problems more.")
+
+
+SHOWN = """
+    projects:
+    - title: Shop
+      integrations:
+      - {type: webhook, url: "https://a.example/", shared_key: {env: KEY}}
+      - {type: health.pagerduty, routing_key: {env: ROUTING}}
+      - {type: sumologic, url: {env: SOURCE}}
+      - {type: httplog, url: "https://a.example/", headers: {X-A: plain, X-B: {env: HEADER}}}
+"""
+
+
+def secrets_of(seed: Seed) -> list[dict[str, str]]:
+    return [{name: each.reveal() for name, each in one.secrets.items()} for one in seed.projects[0].integrations]
+
+
+def test_secrets_that_can_be_read_back_are_referred_to_or_stand_in_the_seed_themselves() -> None:
+    found = {"KEY": "k3y", "ROUTING": "r0ute", "SOURCE": "https://b.example/s0urce", "HEADER": "h3ad"}
+    wanted = [
+        {"shared_key": "k3y"},
+        {"routing_key": "r0ute"},
+        {"url": "https://b.example/s0urce"},
+        {"headers": '{"X-A":"plain","X-B":"h3ad"}'},
+    ]
+    assert secrets_of(read(SHOWN, found)) == wanted
+    written = SHOWN
+    for name, value in found.items():
+        written = written.replace(f"{{env: {name}}}", f'"{value}"')
+    seed = read(written)
+    assert secrets_of(seed) == wanted
+    assert "3" not in str([each.config for each in seed.projects[0].integrations])
+
+
+def test_an_integration_is_read_without_a_secret_that_could_be_read_back() -> None:
+    seed = read(SHOWN)
+    assert secrets_of(seed) == [{}, {}, {}, {"headers": '{"X-A":"plain"}'}]
+    assert [each.wanted for each in seed.missing] == [
+        f"the variable {name}" for name in ("KEY", "ROUTING", "SOURCE", "HEADER")
+    ]
