@@ -132,6 +132,27 @@ def test_what_the_host_says_of_its_own_disk_is_the_host_s_trouble() -> None:
     assert isinstance(explain("fetch", 128, said), RemoteBroken)
 
 
+@pytest.mark.parametrize(
+    ("complaint", "reason"),
+    [
+        ("Could not resolve host: git.example", "dns"),
+        ("Failed to connect to git.example port 443 after 2 ms: Couldn't connect to server", "connection"),
+        ("Failed to connect to git.example port 443 after 130 ms: Connection timed out", "timeout"),
+        ("SSL certificate problem: self-signed certificate", "certificate"),
+        ("server certificate verification failed. CAfile: none CRLfile: none", "certificate"),
+        ("error:0A00010B:SSL routines::wrong version number", "tls"),
+        ("Recv failure: Connection reset by peer", "closed"),
+        ("Empty reply from server", "closed"),
+    ],
+)
+def test_why_a_host_is_not_reached_is_told(complaint: str, reason: str) -> None:
+    error = explain(
+        "fetch", 128, f"fatal: unable to access 'https://git.example/acme/TLS-certificate.git/': {complaint}"
+    )
+    assert isinstance(error, Unreachable)
+    assert error.reason == reason
+
+
 async def test_a_data_folder_that_is_none_is_told(host: Host, http: GuardedClient, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     mirror = Repositories(tmp_path / "file", partial(resolve_pinned, LOOPBACK), http).open("abc234")

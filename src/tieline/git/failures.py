@@ -13,6 +13,7 @@ from tieline.core.errors import (
     RemoteError,
     RemoteMoved,
     RemoteNotFound,
+    Silence,
     TielineError,
     Unavailable,
     Unreachable,
@@ -38,6 +39,14 @@ _UNREACHABLE: Final = re.compile(
     r"Could not resolve|[Cc]ouldn't connect|Failed to connect|Connection (?:refused|reset|timed out)|timed out|"
     r"Operation too slow|SSL|TLS|certificate|gnutls|Empty reply|Recv failure|Send failure|unable to access"
 )
+_SILENCES: Final[tuple[tuple[re.Pattern[str], Silence], ...]] = (
+    (re.compile(r"Could not resolve"), "dns"),
+    (re.compile(r"certificate"), "certificate"),
+    (re.compile(r"SSL|TLS|gnutls"), "tls"),
+    (re.compile(r"timed out|Operation too slow"), "timeout"),
+    (re.compile(r"Connection reset|Empty reply|Recv failure|Send failure"), "closed"),
+)
+_QUOTED: Final = re.compile(r"'[^']*'")
 _BROKEN: Final = re.compile(
     r"RPC failed|early EOF|unexpected disconnect|the remote end hung up|bad line length|protocol error|"
     r"expected flush|invalid server response|not valid: is this a git repository|is this a git repository|"
@@ -57,10 +66,16 @@ def explain(subcommand: str, status: int, complaint: str) -> TielineError:
     if _NOT_FOUND.search(complaint):
         return RemoteNotFound(f"The Git host has no such repository or branch: {said}")
     if _UNREACHABLE.search(complaint):
-        return Unreachable(f"The Git host cannot be reached: {said}")
+        return Unreachable(f"The Git host cannot be reached: {said}", _silence(complaint))
     if _BROKEN.search(complaint):
         return RemoteBroken(f"The Git host's answer cannot be used: {said}")
     return GitFailed(f"git {subcommand} ended with status {status}: {said or 'it gave no reason'}")
+
+
+def _silence(complaint: str) -> Silence:
+    # What is quoted is a URL, which may have any word in it.
+    said = _QUOTED.sub("", complaint)
+    return next((reason for pattern, reason in _SILENCES if pattern.search(said)), "connection")
 
 
 def storage_trouble(reason: str | None) -> Unavailable:

@@ -178,7 +178,7 @@ class Reconciler:
             sentence = (
                 f"Reading the Git host took longer than {seconds:g} s. The next fetch gets all the time it needs."
             )
-            raise Unreachable(sentence) from error
+            raise Unreachable(sentence, "timeout") from error
 
     async def _look_and_fetch(self, situation: Situation, scope: Scope) -> Observation:
         """The observation with its commits here; once more when a branch vanished between the two."""
