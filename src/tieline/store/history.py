@@ -105,6 +105,7 @@ async def replay(conn: Connection, integration_id: str, ids: Collection[int]) ->
     """Send deliveries that ended once more, from the beginning of the schedule; how many.
 
     Those of one order go out in that order, before what waits in it. They are held while the integration is paused.
+    A build status that a newer one has overtaken would hide that, and is left as it is.
     """
     return await _replay(conn, integration_id, sql.SQL("delivery.id = any(%(ids)s)"), {"ids": list(ids)})
 
@@ -163,6 +164,9 @@ _REPLAY: Final[LiteralString] = """
         state = %(state)s, attempts = 0, crashes = 0, due_at = clock_timestamp(), planned_seconds = 0,
         finished_at = null, last_error = null, activity_id = null, is_first = order_key is null
     where integration_id = %(integration_id)s and delivery.state in ('delivered', 'failed') and {condition}
+      and (kind <> 'commit_status' or id in (
+        select max(id) from delivery
+        where integration_id = %(integration_id)s and kind = 'commit_status' group by order_key))
     returning order_key
 """
 
