@@ -9,6 +9,7 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 
 from tests.api.conftest import Client, Instance, create_project, in_shared_loop
+from tests.api.delivered import Post
 from tests.api.test_environments import environment
 from tests.git.repository import HostedRepository
 from tieline.core.clock import now
@@ -55,6 +56,9 @@ async def populate(instance: Instance, source: dict[str, Any], sink: dict[str, A
     )
     async with instance.services.db.transaction() as conn:
         await environments.create_many(conn, [main, environment(project, "feature")])
+    post = Post(instance, project, made["_embedded"]["entity"]["id"])
+    delivery = await post.tell()
+    await post.send("failed")
     repository = HostedRepository.create(instance.repositories / f"{project}.git")
     first = repository.commit("main")
     second = repository.commit("main", "other", first)
@@ -63,6 +67,7 @@ async def populate(instance: Instance, source: dict[str, Any], sink: dict[str, A
     ids = {
         "project_id": project,
         "integration_id": made["_embedded"]["entity"]["id"],
+        "delivery_id": str(delivery),
         "environment_id": "main",
         "deployment_id": "current",
         "environment_type_id": "staging",
@@ -147,6 +152,14 @@ async def test_every_document_reads_as_it_is_described(world: World) -> None:
             200,
         ),
         ("delete", "/projects/{project_id}/integrations/{integration_id}/variables/{variable_name}", None, 200),
+        ("post", "/projects/{project_id}/integrations/{integration_id}/deliveries/{delivery_id}/replay", None, 200),
+        (
+            "post",
+            "/projects/{project_id}/integrations/{integration_id}/deliveries/replay",
+            {"since": "2026-01-01T00:00:00Z"},
+            200,
+        ),
+        ("post", "/projects/{project_id}/integrations/{integration_id}/pause", {}, 400),
         ("post", "/projects/{project_id}/environments/{environment_id}/branch", {"name": "n", "title": "N"}, 400),
         ("post", "/projects/{project_id}/activities/{activity_id}/cancel", None, 200),
         ("delete", "/projects/{project_id}/integrations/{integration_id}", None, 200),

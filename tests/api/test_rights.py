@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.api.conftest import Answer, Client, Instance, NewUser, in_shared_loop
+from tests.api.delivered import Post
 from tests.api.test_environments import environment
 from tieline.core.ids import new_id
 from tieline.store import environments
@@ -27,6 +28,7 @@ BODIES: Mapping[str, Any] = {
     "/user-access": [{"user_id": MISSING, "permissions": ["admin"]}],
     "/user-access/{user_id}": {"permissions": ["admin"]},
     "/members": {"user_id": MISSING},
+    "/deliveries/replay": {"since": "2026-11-23T10:00:00Z"},
     "/variables": {"name": "a", "value": "b"},
 }
 
@@ -78,10 +80,12 @@ async def furnish(instance: Instance) -> dict[str, str]:
     )
     async with instance.services.db.transaction() as conn:
         await environments.create_many(conn, [environment(project, variable)])
+    delivery = await Post(instance, project, integration).report()
     return {
         "organization_id": organization["id"],
         "project_id": project,
         "integration_id": integration,
+        "delivery_id": str(delivery),
         "activity_id": made["activities"][0]["id"],
         "environment_id": variable,
         "variable_name": variable,

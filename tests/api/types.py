@@ -11,7 +11,7 @@ from tieline.core.deliveries import Message, Receipt
 from tieline.core.documents import Integration
 from tieline.core.ports import Journal, Toolbox
 from tieline.core.remote import HookEvent, Ignored, RegisteredHook
-from tieline.integrations.base import Findings, HookRegistrar, IntegrationType, Validator
+from tieline.integrations.base import ActivitySink, Findings, HookRegistrar, IntegrationType, Validator
 from tieline.integrations.fields import CALLED_URL, WRITE_ONLY, Fields, IntegrationFields
 
 

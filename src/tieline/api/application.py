@@ -21,6 +21,7 @@ from tieline.api import (
     variables,
 )
 from tieline.api.accounts import directory, oauth, organizations, users
+from tieline.api.deliveries import history, receivers
 from tieline.api.description import routes as description
 from tieline.api.documents import Writer
 from tieline.api.flights import Flights
@@ -121,6 +122,8 @@ def _include(app: FastAPI) -> None:
         directory,
         organizations,
         variables,
+        history,
+        receivers,
     )
     for prefix in PREFIXES:
         for room in rooms:

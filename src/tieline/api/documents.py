@@ -22,7 +22,7 @@ from tieline.core.documents import (
     Variable,
 )
 from tieline.core.kinds import is_cancellable
-from tieline.integrations.base import Registry
+from tieline.integrations.base import IntegrationType, Registry
 from tieline.integrations.fields import render_config
 from tieline.store.accounts import Grant
 
@@ -132,6 +132,7 @@ class Writer:
             "#validate": _link(f"{path}/validate"),
             **({"#hook": _link(f"{path}/hook")} if kind.hook_format else {}),
             **({"#sync": _link(f"{path}/sync")} if kind.is_followed else {}),
+            **{each: _link(f"{path}/{each.removeprefix('#')}") for each in _delivery_links(kind)},
         }
         return {
             "id": integration.id,
@@ -166,6 +167,13 @@ class Writer:
         """Where the host sends the integration's hooks."""
         path = integration_path(integration.project_id, integration.id)
         return f"{self.public_url.rstrip('/')}{path}/hook"
+
+
+def _delivery_links(kind: IntegrationType) -> list[str]:
+    """What there is about the deliveries of an integration of this type. Pausing twice does no harm."""
+    if kind.sink is not None:
+        return ["deliveries", "receiver", "#pause", "#resume"]
+    return ["deliveries", "receiver"] if kind.status_reporter is not None else []
 
 
 def environment_operations(environment: Environment) -> list[str]:

@@ -215,6 +215,25 @@ _ACTIVITIES: Final = _about(
         "One activity at a time runs on an environment, two environments at once in a project, production first.",
     ),
 )
+_DELIVERIES: Final = _about(
+    "Deliveries",
+    (
+        "history",
+        "added",
+        "What was sent to a receiver is kept, with every attempt, at `deliveries` of its integration.",
+    ),
+    (
+        "replay",
+        "added",
+        "What was delivered or given up can be sent again, one by one or all that failed since a moment, with its id.",
+    ),
+    ("pausing", "added", "While an integration is paused, what it would be told is held, and sent when it is resumed."),
+    (
+        "cancelling a delivery",
+        "added",
+        "The activity of a delivery that waits for another attempt can be cancelled, which gives the delivery up.",
+    ),
+)
 _ENVIRONMENTS: Final = _about(
     "Environments",
     ("branches", "documented", "A branch that is fetched becomes an inactive environment below the default one."),
@@ -272,6 +291,7 @@ BEHAVIOURS: Final = (
     *_VARIABLES,
     *_ERRORS,
     *_ACTIVITIES,
+    *_DELIVERIES,
     *_ENVIRONMENTS,
     *_LISTINGS,
     *_DEVELOPMENT,

@@ -52,6 +52,7 @@ _DESCRIPTION: Final = (
 _TAGS: Final = {
     "Project": "What an integration belongs to: it has a repository, environments and people.",
     _INTEGRATIONS: "What ties a project to its Git host, and to everything that wants to know of it.",
+    "Deliveries": "What was sent to those who are told of activities, what came of it, and what is sent again.",
     "Environment": "What branches and pull requests become, and what can be done with it.",
     "Environment Type": "What environments are for: production, staging, development.",
     "Deployment": "What runs of an environment.",
