@@ -79,6 +79,16 @@ def test_every_type_can_be_added_and_is_listed(in_project: CommandLine) -> None:
     assert [key for key in TYPES if key not in SOURCES and key not in listed.out] == []
 
 
+def test_what_should_be_better_is_said_after_all_is_done(in_project: CommandLine) -> None:
+    added = in_project("integration", "add", "webhook", *URL, "--shared-key", "short", "--no-ordered", "--json")
+    assert (added.status, added.document["_embedded"]["entity"]["ordered"]) == (0, False)
+    assert added.document["warnings"].keys() == {"shared_key"}
+    assert "Warning: shared_key: The key is shorter than 32 bytes" in " ".join(added.err.split())
+    changed = in_project("integration", "update", "webhook", "--ordered", "--shared-key", "k" * 32, "--json")
+    assert "ordered" not in changed.document["_embedded"]["entity"]
+    assert "Warning" not in changed.err
+
+
 def test_a_choice_that_is_not_read_back_is_explained_as_one(in_project: CommandLine) -> None:
     helped = in_project("integration", "add", "syslog", "--help")
     assert helped.status == 0, helped.err
