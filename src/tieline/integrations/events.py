@@ -9,11 +9,12 @@ from tieline.integrations.values import Filled
 
 State = Literal["pending", "in_progress", "complete", "cancelled", "scheduled", "staged"]
 _OWN: Final = Basis("added", "It is in what is read only while it is false, since the vendor has no such field.")
+_IN_ORDER: Final = Basis("added", "Who can do without the order says so.", "default")
 Ordered = Annotated[
     bool,
     UNLESS_DEFAULT,
     _OWN,
-    OUR_CHOICE,
+    _IN_ORDER,
     Field(
         description="Whether what happens in one environment arrives one after the other, in the order in which it"
         " happened; what waits for another attempt then holds up what came after it."

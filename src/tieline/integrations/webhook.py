@@ -18,7 +18,7 @@ class WebhookFields(EventFields):
     """The fields of a webhook, in the order they are read."""
 
     shared_key: Annotated[Filled | None, SEALED, ROTATES, NULLABLE] = None
-    """The key that bodies are signed with; whoever may read the integration can read it."""
+    """The key that bodies are signed with, which readers see; one that is replaced is good for 24 hours more."""
 
     url: Annotated[HTTPURL, CALLED_URL]
     """Where activities are sent, as the body of a POST."""
