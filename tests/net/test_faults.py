@@ -4,6 +4,8 @@ import asyncio
 import gzip
 import socket
 import ssl
+import subprocess
+import sys
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -280,23 +282,41 @@ async def test_a_name_server_that_hangs_holds_up_nobody_else() -> None:
 
     def lookup(host: str) -> list[str]:
         asked.append(host)
-        if host == "dead.test":
+        if host == "Dead.test":
             forever.wait()
         return ["127.0.0.1"]
 
     names = Names(lookup, threads=2)
     try:
         async with opened(names) as client, raw_server(plain(b"x")) as server:
-            errors = await asyncio.gather(*(failure_of(client, f"http://dead.test:{port}") for port in (1, 2, 3)))
+            errors = await asyncio.gather(*(failure_of(client, f"http://Dead.test:{port}") for port in (1, 2, 3)))
             assert [told(each) for each in errors] == [("dns", "")] * 3
             assert (await client.send(Request("GET", f"http://alive.test:{server.port}", seconds=2))).body == b"x"
         with pytest.raises(Unreachable) as failure:
-            await resolve_pinned(LOOPBACK, "dead.test", 443, seconds=0.05, names=names)
+            await resolve_pinned(LOOPBACK, "Dead.test", 443, seconds=0.05, names=names)
         assert told(failure.value) == ("dns", "")
         # However often it is asked for, a name that hangs is looked up once.
-        assert asked == ["dead.test", "alive.test"]
+        assert asked == ["Dead.test", "alive.test"]
     finally:
         forever.set()
+
+
+def test_a_process_ends_while_a_name_hangs() -> None:
+    program = """
+import asyncio, threading
+from tieline.core.errors import Unreachable
+from tieline.net.names import Names
+
+async def main():
+    try:
+        await Names(lambda host: threading.Event().wait()).addresses("dead.test", seconds=0.01)
+    except Unreachable as error:
+        print(error.reason)
+
+asyncio.run(main())
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=10, check=True)
+    assert (ended.stdout, ended.stderr) == ("dns\n", "")
 
 
 async def test_more_names_than_threads_are_all_found() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import resource
 import socket
 import ssl
 from contextvars import ContextVar
@@ -21,10 +22,10 @@ from tieline.net.names import Names
 
 AddressInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[str | int | bytes, ...]]
 
-# Who sends much bounds itself, per receiver. A low limit for all would let the slow ones starve the others; this one
-# only keeps clear of how many files the process may open.
-_CONNECTIONS: Final = 4096
-_IDLE_SECONDS: Final = 30.0
+# Many servers close a connection that was idle for 5 s. What is sent on it at that moment fails, and a POST may not be
+# sent again, so ours end before.
+_IDLE_SECONDS: Final = 4.0
+_NO_LIMIT: Final = 0
 _DNS_SECONDS: Final = 10
 
 _trail: ContextVar[Trail] = ContextVar("trail")
@@ -87,7 +88,7 @@ class GuardedClient:
             async with asyncio.timeout(request.seconds):
                 return await self._exchange(request, trail)
         except TimeoutError:
-            failure = overdue(request, trail)
+            failure = overdue(request, trail, is_looked_up=self._names.is_looking_up(_url_of(request).raw_host or ""))
         except RemoteError as error:
             failure = error
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -104,7 +105,7 @@ class GuardedClient:
     async def _exchange(self, request: Request, trail: Trail) -> Response:
         async with self._opened().request(
             request.method,
-            URL(request.url, encoded=request.url.isascii()),
+            _url_of(request),
             headers={**(self._common_cut if request.cut else self._common), **request.headers},
             data=request.body,
             allow_redirects=False,
@@ -127,7 +128,7 @@ class GuardedClient:
 
     def _connector(self) -> aiohttp.TCPConnector:
         return aiohttp.TCPConnector(
-            limit=_CONNECTIONS,
+            limit=_most_connections(),
             keepalive_timeout=_IDLE_SECONDS,
             ttl_dns_cache=_DNS_SECONDS,
             resolver=_CheckingResolver(self._policy, self._names),
@@ -150,6 +151,19 @@ def open_socket(policy: Policy, trail: Trail, info: AddressInfo) -> socket.socke
         # What the connector passes on; it may wrap it with the failures of other addresses.
         raise OSError(errno.EACCES, str(refused)) from refused
     return socket.socket(family, kind, protocol)
+
+
+def _url_of(request: Request) -> URL:
+    return URL(request.url, encoded=request.url.isascii())
+
+
+def _most_connections() -> int:
+    """Who sends much bounds itself, per receiver: a low limit for all would let slow receivers starve the others.
+
+    So this one only keeps clear of how many files the process may open.
+    """
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _NO_LIMIT if files == resource.RLIM_INFINITY else files // 4
 
 
 def _resolved(host: str, address: str, port: int) -> ResolveResult:

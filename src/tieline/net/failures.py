@@ -23,10 +23,10 @@ class Trail:
     refusal: EgressRefused | None = None
 
 
-def overdue(request: Request, trail: Trail) -> Unreachable:
-    """The error of a request that took longer than it may."""
+def overdue(request: Request, trail: Trail, *, is_looked_up: bool) -> Unreachable:
+    """The error of a request that took longer than it may, while its host may still be looked up."""
     where, limit = origin_of(request.url), f"within {request.seconds:g} s"
-    if not trail.address:
+    if is_looked_up and not trail.address:
         return Unreachable(f"The host name of {where} could not be resolved {limit}.", "dns")
     if not trail.is_connected:
         return Unreachable(f"No connection to {where} could be made {limit}.", "timeout")

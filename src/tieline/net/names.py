@@ -55,6 +55,10 @@ class Names:
             raise Unreachable(f"The name {host} has no address.", "dns")
         return found
 
+    def is_looking_up(self, host: str) -> bool:
+        """Whether the answer for this host is still awaited."""
+        return host in self._asked
+
     def _ask(self, host: str) -> Future[list[str]]:
         with self._lock:
             if host not in self._asked:
