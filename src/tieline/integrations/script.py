@@ -1,5 +1,6 @@
 """Activity script: its fields, and what happens when it runs."""
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from tieline.integrations.events import EventFields, Ordered
 
 _RETRY_SECONDS: Final = 60.0
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # They are the client's: with them a script could make one request look like two to whoever shares its connection.
 _CLIENTS_HEADERS: Final = frozenset(
     {
@@ -146,11 +148,14 @@ def _value_of(variable: Variable) -> Any:
 
 
 def allowed_request(request: Request) -> Request:
-    """The request without the headers that are not the script's. Raises `Invalid` for a method that is not. Pure."""
+    """The request without the headers that are not the script's. Raises `Invalid` for what is not HTTP. Pure."""
     if request.method not in _METHODS:
         raise Invalid(
             {"method": f"fetch: the method {request.method[:20]!r} is not one of {', '.join(sorted(_METHODS))}"}
         )
+    for name in request.headers:
+        if not _TOKEN.fullmatch(name):
+            raise Invalid({"headers": f"fetch: {name[:40]!r} is not the name of a header"})
     kept = {name: value for name, value in request.headers.items() if name.lower() not in _CLIENTS_HEADERS}
     return replace(request, headers=kept)
 
