@@ -263,9 +263,7 @@ async def test_a_pause_holds_everything_until_it_is_resumed(client: Client, post
 
 async def test_pausing_and_resuming_twice_changes_nothing_more(client: Client, post: Post) -> None:
     first = await client.post(f"{path_of(post)}/pause")
-    name = (await client.get("/users/me"))["username"]
     assert first["_embedded"]["entity"]["paused_because"].endswith("asked for it.")
-    assert name
     again = await client.post(f"{path_of(post)}/pause", {"reason": "Another one."})
     assert again["_embedded"] == {"entity": first["_embedded"]["entity"], "activities": []}
     resumed = await client.post(f"{path_of(post)}/resume")
@@ -325,3 +323,33 @@ async def test_very_many_are_not_all_counted(instance: Instance, client: Client,
         )
     shown = await client.get(f"{path_of(post)}/receiver")
     assert (shown["deliveries"]["waiting"], shown["counts_are_complete"]) == (10_000, False)
+
+
+async def test_a_delivery_is_given_up_by_cancelling_its_activity(client: Client, post: Post) -> None:
+    first, second = await post.tell(), await post.tell()
+    await post.send("waiting")
+    shown = await client.get(f"{path_of(post)}/deliveries/{first}")
+    own = await client.get(shown["_links"]["own_activity"]["href"])
+    cancelled = await client.post(own["_links"]["#cancel"]["href"])
+    assert cancelled["_embedded"]["entity"]["state"] == "cancelled"
+    answer = await client("GET", f"{shown['_links']['log']['href']}?max_delay=-1")
+    assert b"gave it up." in answer.body
+    shown = await client.get(f"{path_of(post)}/deliveries/{first}")
+    assert (shown["state"], shown["last_error"].endswith("gave it up.")) == ("failed", True)
+    assert await post.send() == [second]
+    again = await client.post(shown["_links"]["#replay"]["href"])
+    assert again["_embedded"]["entity"]["state"] == "pending"
+
+
+async def test_what_is_being_sent_is_not_given_up(client: Client, post: Post) -> None:
+    number = await post.tell()
+    await post.send("waiting")
+    async with post.instance.services.db.transaction() as conn:
+        await conn.execute("update delivery set due_at = now() where id = %s", [number])
+    claimed = await post.claim()
+    own = f"/projects/{post.project_id}/activities/{claimed[0].activity_id}"
+    answer = await client("POST", f"{own}/cancel")
+    assert (answer.status, answer.json["message"]) == (400, "The activity cannot be cancelled in its current state.")
+    await post.end(*claimed)
+    assert (await client.get(own))["state"] == "complete"
+    assert (await client("POST", f"{own}/cancel")).status == 400

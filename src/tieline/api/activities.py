@@ -17,9 +17,10 @@ from tieline.api.outputs import ActivityDocument
 from tieline.api.queries import parse_count, parse_moment, parse_several
 from tieline.api.responses import accepted, tagged
 from tieline.api.rooms import InRooms, Rooms
+from tieline.core import kinds
 from tieline.core.documents import Activity, ActivityResult, ActivityState
 from tieline.core.errors import NotFound
-from tieline.store import activities, integrations
+from tieline.store import activities, history, integrations
 from tieline.store.activities import ActivityQuery
 from tieline.store.database import Connection
 
@@ -108,8 +109,16 @@ async def _get(request: Request, rooms: Rooms, side: Side, activity_id: str) -> 
 async def _cancel(rooms: Rooms, side: Side, activity_id: str) -> Response:
     async with rooms.services.db.transaction() as conn:
         found = await _load(conn, side, activity_id)
-        changed = await activities.cancel(conn, found.project_id, found.id)
+        changed = await _end(conn, side.access, found)
     return accepted(rooms.writer.activity(changed, is_admin=side.access.is_admin))
+
+
+async def _end(conn: Connection, access: Access, activity: Activity) -> Activity:
+    """Cancel an activity; what is a delivery is given up."""
+    delivery = kinds.delivery_of(activity)
+    if delivery is None:
+        return await activities.cancel(conn, activity.project_id, activity.id)
+    return await history.give_up(conn, activity, delivery, f"{access.caller.actor.display_name} gave it up.")
 
 
 async def _log(request: Request, rooms: Rooms, side: Side, activity_id: str) -> Response:

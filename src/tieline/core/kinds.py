@@ -179,6 +179,12 @@ def integration_validated(project: Project, integration: Integration, title: str
     return replace(_record("validate", text, project, integration, actor), type=delivery_type(integration.type))
 
 
+def delivery_of(activity: Activity) -> int | None:
+    """The number of the delivery that an activity is; None for all other activities."""
+    number = activity.parameters.get("delivery")
+    return int(number) if activity.integration_id is not None and number is not None else None
+
+
 def delivery_type(integration_type: str) -> str:
     """The type of the activity that a delivery is."""
     return f"integration.{integration_type}"

@@ -132,6 +132,11 @@ async def finish_cancelled(conn: Connection, activity: Activity) -> bool:
     return await _end(conn, activity, _FINISH_CANCELLED, {})
 
 
+async def cancel_untold(conn: Connection, activity: Activity) -> None:
+    """Mark a running activity as cancelled, without a word to integrations: it is what one of them was to be told."""
+    await _change(conn, _FINISH_CANCELLED, {"id": activity.id, "attempt": activity.attempt})
+
+
 async def cancel(conn: Connection, project_id: str, id: str) -> Activity:
     """Cancel what a person asks to: at once while pending, else as soon as its worker hears of it.
 

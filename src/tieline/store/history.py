@@ -1,4 +1,4 @@
-"""What became of deliveries, for people who ask; and what they may have done about it: replay, pause, resume."""
+"""What became of deliveries, for people who ask; and what they may have done about it: replay, or give up."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,10 +7,12 @@ from typing import Any, Final, LiteralString
 
 from psycopg import sql
 
+from tieline.core.clock import now
 from tieline.core.deliveries import DeliveryState
-from tieline.core.documents import JSON
-from tieline.core.errors import NotFound
-from tieline.store import notify, receivers
+from tieline.core.documents import JSON, Activity
+from tieline.core.errors import Invalid, NotFound
+from tieline.core.kinds import CANNOT_BE_CANCELLED
+from tieline.store import activities, logs, receivers
 from tieline.store.database import Connection
 
 
@@ -116,6 +118,25 @@ async def replay_failed(conn: Connection, integration_id: str, since: datetime) 
     return await _replay(conn, integration_id, condition, {"since": since})
 
 
+async def give_up(conn: Connection, activity: Activity, delivery_id: int, because: str) -> Activity:
+    """End a delivery that waits for another attempt, and the activity that it is; the activity as it is then.
+
+    `because` is a sentence for its log. Raises `Invalid` with the sentence that clients look for when it has ended, or
+    is being sent.
+    """
+    await activities.lock(conn, activity.project_id)
+    await receivers.lock(conn, [activity.integration_id or ""])
+    values = {"id": delivery_id, "activity_id": activity.id, "because": because}
+    row = await (await conn.execute(_GIVE_UP, values)).fetchone()
+    if row is None:
+        raise Invalid({}, CANNOT_BE_CANCELLED)
+    await conn.execute(_STEP_FORWARD, {"integration_id": row["integration_id"], "keys": [row["order_key"]]})
+    await logs.append(conn, activity, [(now(), f"{because}\n")])
+    await activities.cancel_untold(conn, activity)
+    await receivers.wake(conn, row["integration_id"])
+    return await activities.get(conn, activity.project_id, activity.id)
+
+
 async def _replay(conn: Connection, integration_id: str, condition: sql.SQL, values: Mapping[str, object]) -> int:
     receiver = (await receivers.lock(conn, [integration_id])).get(integration_id)
     if receiver is None:
@@ -127,7 +148,7 @@ async def _replay(conn: Connection, integration_id: str, condition: sql.SQL, val
     keys = sorted({row["order_key"] for row in again if row["order_key"] is not None})
     await conn.execute(_STEP_BACK, {"integration_id": integration_id, "keys": keys})
     await conn.execute(_STEP_FORWARD, {"integration_id": integration_id, "keys": keys})
-    await conn.execute("select pg_notify(%s, 'deliveries:' || %s)", [notify.CHANNEL, integration_id])
+    await receivers.wake(conn, integration_id)
     return len(again)
 
 
@@ -168,6 +189,12 @@ _REPLAY: Final[LiteralString] = """
         select max(id) from delivery
         where integration_id = %(integration_id)s and kind = 'commit_status' group by order_key))
     returning order_key
+"""
+
+_GIVE_UP: Final[LiteralString] = """
+    update delivery set state = 'failed', finished_at = clock_timestamp(), last_error = %(because)s
+    where id = %(id)s and activity_id = %(activity_id)s and state in ('pending', 'waiting', 'held')
+    returning integration_id, order_key
 """
 
 _STEP_BACK: Final[LiteralString] = """
