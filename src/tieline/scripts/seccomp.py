@@ -44,7 +44,7 @@ class Machine:
     calls: Mapping[str, int]
 
 
-_MACHINES: Final = {
+MACHINES: Final = {
     "x86_64": Machine(
         0xC000003E,
         {
@@ -106,7 +106,7 @@ class _Program(ctypes.Structure):
 
 def filter_of_this_machine() -> bytes | None:
     """The program to install here; None where it is not known. Pure but for the question which machine this is."""
-    machine = _MACHINES.get(platform.machine()) if sys.platform == "linux" else None
+    machine = MACHINES.get(platform.machine()) if sys.platform == "linux" else None
     return program(machine) if machine else None
 
 
