@@ -1,6 +1,7 @@
 """A team that changes settings of environments, and what the receivers of that are owed."""
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,13 +36,35 @@ class Telling:
     server: Server
     receivers: dict[str, Receiver] = field(default_factory=dict)
     integrations: dict[str, str] = field(default_factory=dict)
+    only: dict[str, str] = field(default_factory=dict)
 
-    async def tell(self, name: str, receiver: Receiver, **fields: Any) -> None:
-        """Add a webhook for a receiver, or for whatever listens at the `url` among `fields`."""
-        self.receivers[name] = receiver
-        body = {"type": "webhook", "url": receiver.url + HOOK, "shared_key": KEY, **fields}
+    async def tell(self, name: str, receiver: Receiver, *, only: str = "*", **fields: Any) -> None:
+        """Add a webhook for a receiver, which is told of one environment or of all."""
+        body = {"type": "webhook", "url": receiver.url + HOOK, "shared_key": KEY, "environments": [only], **fields}
         answer = await self.server.call("POST", f"{PROJECT}/integrations", body, expect=201)
+        self.receivers[name] = receiver
         self.integrations[name] = answer["_embedded"]["entity"]["id"]
+        self.only[name] = only
+
+    @asynccontextmanager
+    async def hearing(self, environment: str, **fields: Any) -> AsyncIterator[Receiver]:
+        """A receiver that is told of one environment, by whose name it goes, for the length of a block."""
+        async with Receiver(key=KEY) as receiver:
+            await self.tell(environment, receiver, only=environment, **fields)
+            try:
+                yield receiver
+            finally:
+                await self.forget(environment)
+
+    async def forget(self, name: str) -> None:
+        """Remove a webhook."""
+        await self.server.call("DELETE", self.path(name))
+        for known in (self.receivers, self.integrations, self.only):
+            del known[name]
+
+    def path(self, name: str) -> str:
+        """Where the API has the webhook of a receiver."""
+        return f"{PROJECT}/integrations/{self.integrations[name]}"
 
     async def change(self, environment: str, rounds: int, begin: int = 1) -> None:
         """Change the settings again and again, whatever happens to the server: three events a round, not one more."""
@@ -71,20 +94,29 @@ class Telling:
             page = await self.server.get(f"{PROJECT}/activities?count=100{types}&starts_at={before}")
         return [Event.of(each) for each in reversed(found.values())]
 
-    async def met(self, count: int, *names: str, seconds: float = 30) -> None:
-        """Wait until each receiver, or each of those named, has accepted as many messages."""
+    async def met(self, count: int, *, seconds: float = 30) -> None:
+        """Wait until every receiver has accepted as many messages."""
 
         async def enough() -> bool:
-            return all(accepted(self.receivers[name]) >= count for name in names or self.receivers)
+            return all(accepted(each) >= count for each in self.receivers.values())
 
         with suppress(AssertionError):  # the oracle says better what is missing
             await eventually(enough, seconds=seconds)
 
-    async def judge(self, *names: str) -> Judgement:
-        """Compare what has happened with what the receivers, or those named, were told."""
+    async def recorded(self, name: str, count: int) -> None:
+        """Wait until it is written that so many messages have been delivered to a receiver."""
+        query = "type=integration.webhook&state=complete&result=success&count=100"
+
+        async def enough() -> bool:
+            return len(await self.server.get(f"{self.path(name)}/activities?{query}")) >= count
+
+        await eventually(enough, what=f"{count} deliveries to {name} to be recorded")
+
+    async def judge(self) -> Judgement:
+        """Compare what has happened with what the receivers were told."""
         events = await self.events()
-        chosen = names or tuple(self.receivers)
-        return judge(dict.fromkeys(chosen, events), {name: self.receivers[name].at(HOOK) for name in chosen})
+        owed = {name: [each for each in events if only in ("*", each.environment)] for name, only in self.only.items()}
+        return judge(owed, {name: receiver.at(HOOK) for name, receiver in self.receivers.items()})
 
 
 def accepted(receiver: Receiver) -> int:

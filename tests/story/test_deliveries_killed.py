@@ -1,0 +1,130 @@
+"""The server is killed at each point between an event and the record of its delivery, and tells of it all the same."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+import pytest_asyncio
+from psycopg import sql
+
+from tests.story.conftest import free_port
+from tests.story.support import Server, eventually
+from tests.story.telling import HOOK, Telling, unsigned, write_seed
+from tieline.simulators.receiver import Behaviour
+from tieline.store.embedded import EmbeddedServer
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SETTINGS = {"TIELINE_DELIVERY_RETRY_SECONDS": ",".join(["0.1"] * 40), "TIELINE_DELIVERY_BREAKER_SECONDS": "0.2"}
+LOCK = 4711
+WAITING = "select 1 from pg_locks where locktype = 'advisory' and objid = %s and not granted"
+HOLD = """
+    create or replace function hold() returns trigger language plpgsql as $$
+    begin
+        perform pg_advisory_xact_lock(4711);
+        return new;
+    end $$
+"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def telling() -> AsyncIterator[Telling]:
+    folder = Path(tempfile.mkdtemp(prefix="tieline-story-"))
+    folder.chmod(0o755)
+    seed = write_seed(folder / "seed.yaml", 10)
+    async with Server(folder, SETTINGS, free_port(), ("--seed", str(seed))) as server:
+        yield Telling(server)
+    shutil.rmtree(folder)
+
+
+@asynccontextmanager
+async def held(telling: Telling, trigger: str) -> AsyncIterator[Callable[[], Awaitable[object]]]:
+    """Have the database stop where a trigger says; what is yielded waits until the server is there.
+
+    It is for the database only to say how far a transaction has come.
+    """
+    dsn = EmbeddedServer(telling.server.folder / "data").dsn
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as conn:
+        await conn.execute("select pg_advisory_lock(%s)", [LOCK])
+        await conn.execute(HOLD)
+        await conn.execute(sql.SQL("create trigger hold before {} execute function hold()").format(sql.SQL(trigger)))
+
+        async def reached() -> object:
+            return await (await conn.execute(WAITING, [LOCK])).fetchone()
+
+        with suppress(psycopg.OperationalError):  # it goes down with the server
+            yield lambda: eventually(reached, what=trigger)
+            await conn.close()
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as conn:
+        await conn.execute(sql.SQL("drop trigger hold on {}").format(sql.SQL(trigger.partition(" on ")[2].split()[0])))
+
+
+POINTS = {
+    "while the event is written": "insert on activity_event for each row",
+    "while its message is written": "insert on message for each row",
+    "while the delivery is claimed": "update on delivery for each row when (new.state = 'delivering')",
+    "while it is recorded": "update on delivery for each row when (new.state = 'delivered')",
+}
+
+
+@pytest.mark.parametrize(("number", "point"), list(enumerate(POINTS)))
+async def test_killed(telling: Telling, number: int, point: str) -> None:
+    environment = f"env-{number}"
+    async with telling.hearing(environment) as receiver:
+        async with held(telling, POINTS[point]) as reached:
+            change = asyncio.create_task(telling.change(environment, 1))
+            await reached()
+            await telling.server.kill_group()
+            await telling.server.start()
+        await change
+        await telling.recorded(environment, 3)
+
+        judgement = await telling.judge()
+        assert (judgement.obligations, judgement.breaches) == (3, [])
+        assert (judgement.duplicates > 0) == (point == "while it is recorded")
+        assert unsigned(receiver) == []
+
+
+async def test_killed_before_anybody_looked(telling: Telling) -> None:
+    server = telling.server
+    arguments = server.arguments
+    async with telling.hearing("env-5") as receiver:
+        await server.stop()
+        server.arguments = [*arguments, "--no-worker"]
+        await server.spawn()
+        await telling.change("env-5", 1)
+        await server.kill_group()
+        assert receiver.arrivals == []
+
+        server.arguments = arguments
+        await server.start()
+        await telling.met(3)
+        judgement = await telling.judge()
+        assert (judgement.obligations, judgement.duplicates, judgement.breaches) == (3, 0, [])
+
+
+async def test_killed_while_one_receiver_thinks_and_another_has_all(telling: Telling) -> None:
+    async with telling.hearing("env-6") as thinking, telling.hearing("env-7") as done:
+        thinking.behave(HOOK, Behaviour(hang=True))
+        await telling.change("env-7", 1)
+        await telling.recorded("env-7", 3)
+        await telling.change("env-6", 1)
+
+        async def arrived() -> bool:
+            return bool(thinking.arrivals)
+
+        await eventually(arrived, what="the request")
+        await telling.server.kill_group()
+        thinking.behave(HOOK)
+        await telling.server.start()
+        await telling.recorded("env-6", 3)
+
+        judgement = await telling.judge()
+        assert (judgement.obligations, judgement.duplicates, judgement.breaches) == (6, 1, [])
+        assert thinking.arrivals[0].id == thinking.arrivals[1].id
+        assert len(done.arrivals) == 3
