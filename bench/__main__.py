@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import deliveries, lists, measures
+from bench import deliveries, lists, measures, trouble
 from bench.table import Row, show
 
 MEASURES = (
@@ -17,6 +17,8 @@ MEASURES = (
     measures.first_status,
     measures.reconcile,
     deliveries.deliveries,
+    trouble.dead_endpoint,
+    trouble.waiting_retries,
 )
 
 

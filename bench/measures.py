@@ -272,7 +272,7 @@ async def start_and_idle(folder: Path) -> list[Row]:
             before = _cpu_seconds(pid)
             await asyncio.sleep(10)
             share = (_cpu_seconds(pid) - before) / 10
-            memory = _resident_megabytes(pid)
+            memory = megabytes(pid, "VmRSS")
     return [
         Row("ready on new data", f"{cold:.2f} s", "", "", "<= 4 s", cold <= 4),
         Row("ready again", f"{warm:.2f} s", "", "", "<= 2 s", warm <= 2),
@@ -286,6 +286,7 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _resident_megabytes(pid: int) -> float:
-    line = next(each for each in Path(f"/proc/{pid}/status").read_text().splitlines() if each.startswith("VmRSS"))
+def megabytes(pid: int, figure: str) -> float:
+    """The memory of a process by what Linux calls it: `VmRSS` is what it has, `VmHWM` the most it ever had."""
+    line = next(each for each in Path(f"/proc/{pid}/status").read_text().splitlines() if each.startswith(figure))
     return int(line.split()[1]) / 1024

@@ -44,6 +44,23 @@ _DEPLOYMENTS = """
     from environment where project_id = %(project)s and status = 'active'
 """
 
+# One message for each webhook of the project, as after an outage of all of them; like the newest message there is.
+_MESSAGES = """
+    insert into message (project_id, cause_id, type, state, result, environment_id, body)
+    select project_id, 'retry-' || number, type, state, result, environment_id, body
+    from (select * from message where project_id = %(project)s order by id desc limit 1) as newest,
+         generate_series(1, %(count)s / (
+            select count(*) from integration where project_id = %(project)s and is_sink)) as number
+"""
+
+_RETRIES = """
+    insert into delivery (
+        project_id, integration_id, kind, message_id, cause_id, is_first, state, attempts, tries, planned_seconds)
+    select message.project_id, integration.id, 'activity', message.id, message.cause_id, true, 'waiting', 1, 1, 5
+    from message join integration using (project_id)
+    where project_id = %(project)s and is_sink and cause_id like 'retry-%%'
+"""
+
 _MAIN = """
     insert into environment (
         project_id, id, name, machine_name, title, type, status, is_main, head_commit, created_at
@@ -78,3 +95,11 @@ def add_environments(server: Server, project: str, count: int) -> None:
         connection.execute(_DEPLOYMENTS, {"project": project})
         connection.execute("vacuum analyze environment, activity")
         connection.execute("select pg_notify('tieline', %s)", [f"environments:{project}"])
+
+
+def add_retries(server: Server, project: str, count: int) -> None:
+    """So many deliveries that failed once and are due again, spread over the webhooks of a project."""
+    values = {"project": project, "count": count}
+    with database(server) as connection, connection.transaction():
+        connection.execute(_MESSAGES, values)
+        connection.execute(_RETRIES, values)
