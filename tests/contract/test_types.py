@@ -113,7 +113,7 @@ def test_a_type_that_does_not_act_yet_says_so_and_plays_no_role(kind: Integratio
 
 
 def _roles(kind: IntegrationType) -> list[str]:
-    names = ("source", "hook_registrar", "status_reporter", "validator", "hook_format")
+    names = ("source", "hook_registrar", "status_reporter", "sink", "validator", "hook_format")
     return [name for name in names if getattr(kind, name) is not None]
 
 
