@@ -9,6 +9,7 @@ import typer
 import tieline
 from tieline.cli.commands import (
     activities,
+    deliveries,
     environments,
     integrations,
     organizations,
@@ -49,6 +50,7 @@ integrations.app.add_typer(variables.app, name="variable")
 app.add_typer(integrations.app, name="integration")
 app.add_typer(environments.app, name="environment")
 app.add_typer(activities.app, name="activity")
+app.add_typer(deliveries.app, name="delivery")
 app.add_typer(tokens.app, name="token")
 app.add_typer(users.app, name="user")
 app.add_typer(organizations.app, name="organization")

@@ -43,6 +43,7 @@ _LISTS: Final = {
     "Integration": "tieline integration list",
     "Environment": "tieline environment list",
     "Activity": "tieline activity list",
+    "Delivery": "tieline delivery list INTEGRATION",
     "User": "tieline user list",
     "Organization": "tieline organization list",
     "API": "tieline token list",

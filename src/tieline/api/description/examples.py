@@ -129,7 +129,10 @@ _FIELDS: Final[Mapping[str, Any]] = {
     "AttemptDocument.address": "203.0.113.7",
     "SentRequestDocument.method": "POST",
     "SentRequestDocument.url": "https://hooks.example.com/site",
-    "SentRequestDocument.headers": {"Content-Type": "application/json", "webhook-id": "1043"},
+    "SentRequestDocument.headers": {
+        "Content-Type": "application/json",
+        "webhook-id": "msg_6456zmdtoykxa_complete_c4opi5tjv3yfd",
+    },
     "AttemptDocument.answer": "down for maintenance",
     "SentBody.body": '{"id": "6456zmdtoykxa", "type": "environment.push", "state": "complete"}',
     "ReceiverDocument.paused": True,

@@ -260,3 +260,40 @@ def synchronise_integration(
         show.document(answer)
     if not no_wait:
         wait_for(client, answer.activities)
+
+
+@app.command("pause")
+def pause_integration(
+    integration: Identifier,
+    *,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for those who wonder later.")] = "",
+    server: Server = SERVER,
+    project: Project = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Tell an integration nothing until it is resumed. What happens meanwhile is kept for it."""
+    client = connect_project(server, project)
+    found = find_integration(client, integration).entity["id"]
+    answer = client.post("integrations", found, "pause", body={"reason": reason})
+    show.done(answer, _paused(answer, found), as_json=as_json)
+
+
+def _paused(answer: Answer, integration: str) -> str:
+    receiver, resume = answer.entity, f"tieline integration resume {integration}"
+    if not answer.activities:
+        moment = local_time(receiver["paused_at"])
+        return f"It is paused already, since {moment}: {receiver['paused_because']} To go on: {resume}"
+    held = receiver["deliveries"]["held"]
+    return f"Paused. Deliveries that are held: {held}. What happens from now on is kept too. To go on: {resume}"
+
+
+@app.command("resume")
+def resume_integration(
+    integration: Identifier, *, server: Server = SERVER, project: Project = None, as_json: AsJSON = False
+) -> None:
+    """Tell a paused integration of activities again, first of those that were kept for it."""
+    client = connect_project(server, project)
+    found = find_integration(client, integration).entity["id"]
+    answer = client.post("integrations", found, "resume")
+    sent = f"Resumed. Deliveries that were held and go out now: {answer.document['deliveries']}"
+    show.done(answer, sent if answer.activities else "It is not paused.", as_json=as_json)
