@@ -48,11 +48,12 @@ class ScriptFields(EventFields):
 
 @dataclass(frozen=True)
 class ActivityScript:
-    """Runs the script of one integration."""
+    """Runs the script of one integration. A request of it may take `fetch_seconds`."""
 
     integration: Integration
     http: HTTPClient
     scripting: Scripting | None
+    fetch_seconds: float = 20.0
 
     async def deliver(self, message: Message, journal: Journal) -> Receipt:
         """Run it once. After its first request or change of what it keeps it is never run again."""
@@ -60,7 +61,9 @@ class ActivityScript:
             return _not_run("Nothing here runs scripts.")
         variables = await self.scripting.store.variables(self.integration.id)
         secrets = [text for each in variables if each.is_sensitive for text in variable_texts(each)]
-        host = _Host(self.integration.id, self.http, self.scripting.store, journal, Redactor(secrets))
+        host = _Host(
+            self.integration.id, self.http, self.scripting.store, journal, Redactor(secrets), self.fetch_seconds
+        )
         try:
             end = await self.scripting.runner.run(
                 self.integration.config["script"], world_of(message.document(), variables), host
@@ -87,13 +90,14 @@ class _Host:
     store: ScriptStore
     journal: Journal
     redactor: Redactor = field(repr=False)
+    fetch_seconds: float
     has_effects: bool = False
 
     async def log(self, text: str) -> None:
         await self.journal.write(self.redactor.text(text))
 
     async def fetch(self, request: Request) -> Response:
-        allowed = allowed_request(request)
+        allowed = replace(allowed_request(request), seconds=self.fetch_seconds)
         await self._before_effect()
         shown, began = f"{request.method} {origin_of(request.url)}", time.monotonic()
         try:
@@ -173,7 +177,7 @@ def _not_run(reason: str) -> Receipt:
 
 
 def _activity_script(integration: Integration, toolbox: Toolbox) -> ActivityScript:
-    return ActivityScript(integration, toolbox.http, toolbox.scripting)
+    return ActivityScript(integration, toolbox.http, toolbox.scripting, toolbox.delivery_seconds)
 
 
 TYPE: Final = IntegrationType(

@@ -18,7 +18,6 @@ from tieline.scripts.messages import Asked, Clear, Done, Failed, Fetch, Get, Log
 from tieline.scripts.nursery import Child, Nursery
 
 _AT_ONCE: Final = 4
-_FETCH_SECONDS: Final = 20.0
 _LARGEST_ANSWER: Final = 4 * 1024 * 1024
 
 
@@ -145,7 +144,6 @@ def _request(said: Fetch) -> Request:
         said.url,
         headers=said.headers,
         body=said.body.encode() if said.body is not None else None,
-        seconds=_FETCH_SECONDS,
         max_bytes=_LARGEST_ANSWER,
     )
 
