@@ -180,6 +180,17 @@ async def test_an_answer_that_is_no_http_is_told(client: GuardedClient, raw: byt
             await client.send(Request("GET", server.url))
 
 
+@pytest.mark.parametrize("cut", [False, True])
+async def test_a_header_that_is_given_replaces_ours_in_any_case(client: GuardedClient, *, cut: bool) -> None:
+    given = {"user-agent": "mine/1", "ACCEPT-ENCODING": "identity;q=1"}
+    async with raw_server(plain(b"x")) as server:
+        await client.send(Request("GET", server.url, given, cut=cut))
+    head = server.requests[0].decode().lower()
+    assert "user-agent: mine/1\r\n" in head
+    assert "accept-encoding: identity;q=1\r\n" in head
+    assert (head.count("user-agent"), head.count("accept-encoding")) == (1, 1)
+
+
 @pytest.mark.parametrize("headers", [{"X": "a\r\nY: b"}, {"X\n": "a"}, {"X": "a\0"}])
 async def test_headers_cannot_be_smuggled(client: GuardedClient, headers: dict[str, str]) -> None:
     async with raw_server(plain(b"x")) as server:

@@ -5,12 +5,14 @@ import errno
 import resource
 import socket
 import ssl
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
+from multidict import CIMultiDict
 from yarl import URL
 
 from tieline.core.errors import EgressRefused, RemoteError
@@ -74,8 +76,7 @@ class GuardedClient:
         self._policy = policy
         self._tls = tls
         self._names = names or Names()
-        self._common = {"User-Agent": user_agent, "Accept-Encoding": ACCEPTED_ENCODINGS}
-        self._common_cut = {"User-Agent": user_agent, "Accept-Encoding": "identity"}
+        self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, request: Request) -> Response:
@@ -106,7 +107,7 @@ class GuardedClient:
         async with self._opened().request(
             request.method,
             _url_of(request),
-            headers={**(self._common_cut if request.cut else self._common), **request.headers},
+            headers=_uncompressed(request.headers) if request.cut else request.headers,
             data=request.body,
             allow_redirects=False,
         ) as answer:
@@ -119,6 +120,7 @@ class GuardedClient:
                 connector=self._connector(),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 request_class=_Request,
+                headers={"User-Agent": self._user_agent, "Accept-Encoding": ACCEPTED_ENCODINGS},
                 # The time limit is send's; the cap on size needs the bytes as they came.
                 timeout=aiohttp.ClientTimeout(total=None),
                 auto_decompress=False,
@@ -151,6 +153,12 @@ def open_socket(policy: Policy, trail: Trail, info: AddressInfo) -> socket.socke
         # What the connector passes on; it may wrap it with the failures of other addresses.
         raise OSError(errno.EACCES, str(refused)) from refused
     return socket.socket(family, kind, protocol)
+
+
+def _uncompressed(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    given = CIMultiDict({"Accept-Encoding": "identity"})
+    given.update(headers)
+    return given
 
 
 def _url_of(request: Request) -> URL:
