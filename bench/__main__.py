@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import deliveries, lists, measures, trouble
+from bench import deliveries, lists, measures, scripts, trouble
 from bench.table import Row, show
 
 MEASURES = (
@@ -19,6 +19,7 @@ MEASURES = (
     deliveries.deliveries,
     trouble.dead_endpoint,
     trouble.waiting_retries,
+    scripts.script_run,
 )
 
 
