@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.activities.conftest import World
-from tieline.activities.log import FULL, LONGEST_LINE, LogWriter, Superseded, parse_lines
+from tieline.activities.log import FULL, LogWriter, Superseded
 from tieline.core.documents import Activity
 from tieline.core.ports import Outcome
 from tieline.core.redact import Redactor

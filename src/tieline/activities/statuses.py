@@ -8,8 +8,9 @@ from tieline.core.documents import Activity, Environment
 from tieline.core.ids import status_key
 from tieline.core.remote import BuildState, BuildStatus
 from tieline.integrations.base import Registry
-from tieline.store import deliveries, environments, integrations
+from tieline.store import environments, integrations, outbox
 from tieline.store.database import Connection
+from tieline.store.deliveries import NewDelivery
 from tieline.store.seal import SecretBox
 
 LONGEST_DESCRIPTION: Final = 140
@@ -39,7 +40,7 @@ class BuildStatuses:
             return
         status = plan_status(activity, environment, state, self._public_url)
         if status is not None and await self._is_wanted(conn, environment.integration_id):
-            await deliveries.add(conn, [_delivery(activity, environment.integration_id, status)])
+            await outbox.deliver(conn, _delivery(activity, environment.integration_id, status))
 
     async def _is_wanted(self, conn: Connection, integration_id: str) -> bool:
         integration = await integrations.find_any(conn, self._box, integration_id)
@@ -79,8 +80,8 @@ def refname_of(environment: Environment) -> str | None:
     return None if environment.pull.is_fork else environment.pull.source_branch
 
 
-def _delivery(activity: Activity, integration_id: str, status: BuildStatus) -> deliveries.NewDelivery:
-    return deliveries.NewDelivery(
+def _delivery(activity: Activity, integration_id: str, status: BuildStatus) -> NewDelivery:
+    return NewDelivery(
         project_id=activity.project_id,
         integration_id=integration_id,
         kind="commit_status",

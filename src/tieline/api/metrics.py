@@ -13,6 +13,7 @@ _UNROUTED: Final = "none"
 _KINDS: Final = {
     "activities": "Activities, by state.",
     "deliveries": "Deliveries to the outside, by state.",
+    "events": "Changes of activities that somebody wants to know of, by state.",
     "jobs": "Wake-ups of the engine, by state.",
     "hooks": "Stored hooks, by state.",
 }

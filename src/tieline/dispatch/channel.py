@@ -8,13 +8,11 @@ from typing import Final
 
 import structlog
 
-from tieline.core.deliveries import Receiver
 from tieline.dispatch.courier import Courier
 from tieline.dispatch.journal import NotOurs
 from tieline.dispatch.letters import Letters
 from tieline.dispatch.recorder import Outcome, Recorder
-from tieline.dispatch.schedule import lanes_of
-from tieline.store import deliveries, receivers
+from tieline.store import deliveries
 from tieline.store.database import TROUBLE, Connection, Database
 from tieline.store.deliveries import Claim, Delivery
 
@@ -22,6 +20,8 @@ log = structlog.get_logger()
 
 MOST_LANES: Final = 16
 LONGEST_RUN: Final = 32
+LANES_FAILING: Final = 4
+MOST_UNWRITTEN: Final = 64
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,13 @@ class Channel:
         """Send what is due."""
         while not self._stopping:
             self._event.clear()
-            if self._hungry and len(self._lanes) < MOST_LANES:
+            # Many at once cost little more than one.
+            if self._hungry and len(self._lanes) <= MOST_LANES // 2:
                 self._hungry = False
                 await self._fill()
-            if not self._lanes and not self._hungry:
+            elif not self._lanes and not self._hungry:
                 return
-            if not self._hungry or len(self._lanes) >= MOST_LANES:
+            else:
                 await self._event.wait()
         if self._lanes:
             await asyncio.wait(self._lanes)
@@ -95,27 +96,28 @@ class Channel:
         self.wake()
 
     async def _claim(self) -> tuple[Courier, list[Delivery]] | None:
-        """Take what may go out now, with whom to send it; None when there is nothing."""
+        """Take what may go out now, with who takes it there; None when the integration is gone."""
         post = self._post
-        async with post.db.transaction() as conn:
-            # A claim that is lost with the database is only a message that is sent again.
-            await conn.execute("set local synchronous_commit = off")
-            receiver = (await receivers.lock(conn, [self._integration_id])).get(self._integration_id)
-            if receiver is None or not await receivers.is_open(conn, receiver):
-                return None
+        async with post.db.connection() as conn:
             courier = await post.courier(conn, self._integration_id)
             if courier is None:
                 return None
             if courier.reporter is not None:
                 await deliveries.supersede(conn, self._integration_id)
-            claimed = await deliveries.claim(conn, self._wanted(receiver))
+            claimed = await deliveries.claim(conn, self._wanted())
             await post.letters.prefetch(conn, {each.message_id for each in claimed if each.message_id is not None})
         return courier, claimed
 
-    def _wanted(self, receiver: Receiver) -> Claim:
-        lanes = max(0, lanes_of(receiver, MOST_LANES) - len(self._lanes))
-        run = LONGEST_RUN if receiver.failures == 0 else 1
-        return Claim(self._post.sender_id, self._integration_id, lanes, run)
+    def _wanted(self) -> Claim:
+        left, busy = MOST_LANES - len(self._lanes), len(self._lanes)
+        return Claim(
+            self._post.sender_id,
+            self._integration_id,
+            lanes=left,
+            run=LONGEST_RUN,
+            lanes_failing=max(0, LANES_FAILING - busy),
+            lanes_closed=max(0, 1 - busy),
+        )
 
     async def _send_in_order(self, courier: Courier, run: Sequence[Delivery]) -> None:
         """Send one after the other until one is not taken; done when it is written what became of them."""
@@ -124,10 +126,13 @@ class Channel:
         try:
             while left and self._post.is_alive() and not self._stopping:
                 outcome = await self._send(courier, left[0])
-                left.pop(0)
+                last = left.pop(0)
                 written.append(self._post.recorder.put(outcome))
+                if len(written) > MOST_UNWRITTEN:
+                    await written.pop(0)
                 if outcome.receipt is None or outcome.receipt.verdict != "delivered":
                     break
+                left = left or await self._more(last)
         except NotOurs:
             left.pop(0)
         except TROUBLE as error:
@@ -136,6 +141,15 @@ class Channel:
             # What was cancelled in the middle may have arrived; it is sent again under the same id.
             written += [self._post.recorder.put(Outcome(each)) for each in left]
         await asyncio.gather(*written)
+
+    async def _more(self, last: Delivery) -> list[Delivery]:
+        """What follows in the same order. Nobody else can have it while this lane has what comes before."""
+        if last.order_key is None:
+            return []
+        async with self._post.db.connection() as conn:
+            more = await deliveries.claim_next(conn, self._post.sender_id, last, LONGEST_RUN)
+            await self._post.letters.prefetch(conn, {each.message_id for each in more if each.message_id is not None})
+        return more
 
     async def _send(self, courier: Courier, delivery: Delivery) -> Outcome:
         letter = None if delivery.message_id is None else await self._post.letters.get(delivery.message_id)

@@ -38,10 +38,16 @@ _TRUSTED_SECONDS: Final = 8.0
 MOST_IN_FLIGHT: Final = 1000
 _CLAIMS_AT_ONCE: Final = 4
 _CLOCK_SLACK: Final = 5.0
+# Keys that are being replaced end by themselves, which nobody says.
+_REMEMBERED_SECONDS: Final = 30.0
+_MEND_SECONDS: Final = 60.0
 
 
 class Listener(Protocol):
     """What the store's listener offers."""
+
+    @property
+    def connected(self) -> bool: ...
 
     def subscribe(self, topic: str, heard: Callable[[str], None]) -> Callable[[], None]: ...
 
@@ -80,11 +86,14 @@ class Dispatcher:
         )
         self._channels: dict[str, Channel] = {}
         self._runs: set[asyncio.Task[None]] = set()
+        self._couriers: dict[str, tuple[float, Courier]] = {}
+        self._generation = 0
         self._projects: dict[str, None] = {}
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._recording: asyncio.Task[None] | None = None
         self._beaten = 0.0
+        self._mended = 0.0
         self._clock: tuple[float, datetime] | None = None
         self._stopping = False
 
@@ -96,7 +105,8 @@ class Dispatcher:
             await self._beat(conn)
         self._listener.subscribe(outbox.TOPIC, self._heard_of_events)
         self._listener.subscribe(deliveries.TOPIC, self._wake)
-        self._listener.on_gap(self._news.set)
+        self._listener.subscribe("integrations", self._forget)
+        self._listener.on_gap(self._couriers.clear)
         self._recording = asyncio.create_task(self._recorder.run(), name="recorder")
         self._tasks = [
             asyncio.create_task(self._keep_looking(), name="deliveries"),
@@ -170,6 +180,7 @@ class Dispatcher:
                 async with self._db.connection() as conn:
                     await self._beat(conn)
                     await senders.bury(conn, SILENT_SECONDS)
+                    await self._mend(conn)
                     for integration_id in await deliveries.integrations_due(conn):
                         self._wake(integration_id)
                     interrupted = await deliveries.adopt_interrupted(conn, self._sender_id)
@@ -201,6 +212,12 @@ class Dispatcher:
         except Exception:
             log.exception("events.failed", project=project_id)
 
+    async def _mend(self, conn: Connection) -> None:
+        """What somebody who died left behind."""
+        if time.monotonic() - self._mended > _MEND_SECONDS:
+            await deliveries.mend_order(conn)
+            self._mended = time.monotonic()
+
     async def _beat(self, conn: Connection) -> None:
         moment = await senders.beat(conn, self._sender_id)
         self._beaten = time.monotonic()
@@ -215,7 +232,24 @@ class Dispatcher:
         return time.monotonic() - self._beaten < _TRUSTED_SECONDS
 
     async def _courier(self, conn: Connection, integration_id: str) -> Courier | None:
-        """Who sends to an integration; None when it is gone."""
+        """Who sends to an integration; None when it is gone. Remembered until somebody changes the integration."""
+        since, courier = self._couriers.get(integration_id, (0.0, None))
+        if courier is not None and self._listener.connected and time.monotonic() - since < _REMEMBERED_SECONDS:
+            return courier
+        asked, generation = time.monotonic(), self._generation
+        made = await self._new_courier(conn, integration_id)
+        if made is not None and generation == self._generation:
+            self._couriers[integration_id] = (asked, made)
+        return made
+
+    def _forget(self, project_id: str) -> None:
+        """The integrations of a project have changed, also for who reads them at this moment."""
+        self._generation += 1
+        changed = [id for id, (_, each) in self._couriers.items() if each.integration.project_id == project_id]  # noqa: A001
+        for id in changed:  # noqa: A001
+            del self._couriers[id]
+
+    async def _new_courier(self, conn: Connection, integration_id: str) -> Courier | None:
         integration = await integrations.find_any(conn, self._box, integration_id)
         if integration is None or integration.type not in self._registry:
             return None

@@ -1,6 +1,6 @@
 """From events to deliveries: who wants to know, and what they are told."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import orjson
@@ -27,29 +27,42 @@ class FanOut:
         """Turn the oldest events of a project into deliveries, all or none of them; how many there were."""
         async with self._db.transaction() as conn:
             events = await outbox.take(conn, project_id, BATCH)
-            if events:
-                await self._spread(conn, project_id, events)
+            new = await self._deliveries(conn, project_id, events) if events else []
+            await deliveries.add(conn, new)
+        if new:
+            async with self._db.connection() as conn:
+                await deliveries.advance(conn, new)
         return len(events)
 
-    async def _spread(self, conn: Connection, project_id: str, events: Sequence[Event]) -> None:
+    async def _deliveries(self, conn: Connection, project_id: str, events: Sequence[Event]) -> list[NewDelivery]:
+        """Who is told what, in the order of the events."""
         sinks = await integrations.load_sinks(conn, project_id)
-        found_out = await receivers.lock(conn, [each.id for each in sinks])
-        paused = {each.integration_id for each in found_out.values() if each.paused_at}
+        paused = await receivers.paused(conn, [each.id for each in sinks])
+        wanted = {event.id: _who_wants(event, sinks) for event in events}
+        told = [event.activity for event in events if event.activity is not None and wanted[event.id]]
+        numbers = iter(await self._write(conn, told))
         found: list[NewDelivery] = []
         for event in events:
-            wanting = [each for each in sinks if each.created_at <= event.at and match(event.activity, each)]
-            if wanting:
-                message_id = await self._write(conn, event.activity)
-                found += [_delivery(event.activity, each, message_id, paused) for each in wanting]
-        await deliveries.add(conn, found)
+            if event.delivery is not None:
+                found.append(event.delivery)
+            elif event.activity is not None and wanted[event.id]:
+                number = next(numbers)
+                found += [_delivery(event.activity, each, number, paused) for each in wanted[event.id]]
+        return found
 
-    async def _write(self, conn: Connection, activity: Activity) -> int:
-        """Keep the message of an event. Only what has ended has all of its log."""
-        log, is_cut = "", False
-        if activity.state in ("complete", "cancelled"):
-            log, is_cut = await logs.tail(conn, activity.id, SENT_LOG)
+    async def _write(self, conn: Connection, told: Sequence[Activity]) -> list[int]:
+        """Keep the messages of activities. Only what has ended has all of its log."""
+        if not told:
+            return []
+        ended = [each.id for each in told if each.state in ("complete", "cancelled")]
+        tails = await logs.tails(conn, ended, SENT_LOG)
+        return await deliveries.add_messages(conn, [self._message(each, tails) for each in told])
+
+    def _message(self, activity: Activity, tails: Mapping[str, tuple[str, bool]]) -> NewMessage:
+        has_ended = activity.state in ("complete", "cancelled")
+        log, is_cut = tails.get(activity.id, ("", False)) if has_ended else ("", False)
         document = render_message(activity, log, is_cut=is_cut, public_url=self._public_url)
-        new = NewMessage(
+        return NewMessage(
             project_id=activity.project_id,
             cause_id=activity.id,
             type=activity.type,
@@ -58,10 +71,16 @@ class FanOut:
             environment_id=activity.environment_id,
             body=orjson.dumps(document),
         )
-        return await deliveries.add_message(conn, new)
 
 
-def _delivery(activity: Activity, integration: Integration, message_id: int, paused: set[str]) -> NewDelivery:
+def _who_wants(event: Event, sinks: Sequence[Integration]) -> list[Integration]:
+    """Nobody is told of what happened before they asked."""
+    if event.activity is None:
+        return []
+    return [each for each in sinks if each.created_at <= event.at and match(event.activity, each)]
+
+
+def _delivery(activity: Activity, integration: Integration, message_id: int, paused: Collection[str]) -> NewDelivery:
     return NewDelivery(
         project_id=activity.project_id,
         integration_id=integration.id,

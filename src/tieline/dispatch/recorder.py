@@ -118,16 +118,17 @@ class Recorder:
 
     async def _write(self, outcomes: Sequence[Outcome]) -> None:
         async with self._db.transaction() as conn:
-            for project_id in sorted({each.delivery.project_id for each in outcomes}):
-                await activities.lock(conn, project_id)
-            before = await receivers.lock(conn, {each.delivery.integration_id for each in outcomes})
+            before = await _receivers(conn, outcomes)
             after = dict(before)
             results = [self._result(each, after) for each in outcomes]
             await deliveries.record(conn, results, self._sender_id)
             for receiver in after.values():
                 await self._save(conn, before[receiver.integration_id], receiver, outcomes)
+        async with self._db.connection() as conn:
+            await deliveries.advance(conn, [each.delivery for each in outcomes])
         for result in results:
-            self._woken(result.delivery.integration_id, result.wait_seconds)
+            if result.state == "waiting":
+                self._woken(result.delivery.integration_id, result.wait_seconds)
 
     def _result(self, outcome: Outcome, receivers_now: dict[str, Receiver]) -> Result:
         """Decide what becomes of a delivery, and how it stands with its receiver then."""
@@ -184,6 +185,24 @@ class Recorder:
             conn, kinds.integration_paused(project, subject.integration, subject.title, because, actor)
         )
         log.warning("integration.paused", integration=receiver.integration_id, reason=because)
+
+
+async def _receivers(conn: Connection, outcomes: Sequence[Outcome]) -> dict[str, Receiver]:
+    """How it stands with the receivers; those with which it may stand otherwise afterwards are locked.
+
+    The usual case is that all is well and stays so, and then nobody has to wait for this.
+    """
+    known = await receivers.load(conn, {each.delivery.integration_id for each in outcomes})
+    changing = {
+        each.delivery.integration_id
+        for each in outcomes
+        if each.receipt is not None and not _is_well(each.receipt, known.get(each.delivery.integration_id))
+    }
+    return known | (await receivers.lock(conn, changing) if changing else {})
+
+
+def _is_well(receipt: Receipt, receiver: Receiver | None) -> bool:
+    return receipt.verdict == "delivered" and receiver is not None and receiver.failing_since is None
 
 
 def _former_state(delivery: Delivery, receiver: Receiver) -> DeliveryState:

@@ -97,13 +97,3 @@ def reason_to_pause(receiver: Receiver, verdict: Verdict, moment: datetime, sche
     if since is not None and moment - since >= timedelta(seconds=schedule.pause_seconds):
         return f"Nothing but failures since {since:%Y-%m-%d %H:%M} UTC."
     return None
-
-
-def lanes_of(receiver: Receiver, most: int) -> int:
-    """How many deliveries may be on their way to a receiver at once: fewer while it fails, one to see whether it lives.
-
-    What has to wait long for an answer must not keep places that others need.
-    """
-    if receiver.failures == 0:
-        return most
-    return 1 if receiver.closed_until is not None else max(1, most // 4)

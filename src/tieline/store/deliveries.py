@@ -1,8 +1,10 @@
 """What must reach somebody outside, and how far it got.
 
 Deliveries of one integration with the same `order_key` go out one after the other. Only the first that is open of each
-key may be claimed, with some that follow it, so that a million behind it cost nothing. Whoever adds, claims or records
-holds the lock of the receiver (`store.receivers.lock`) first.
+key may be claimed, with some that follow it, so that a million behind it cost nothing.
+
+Nobody holds a lock for that. Whoever adds or ends deliveries calls `advance` once that is committed: of two who do so
+at the same moment the second one sees what both did. What a crash in between leaves behind is found by `mend_order`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,7 +16,7 @@ from psycopg.types.json import Jsonb
 
 from tieline.core.deliveries import DeliveryState
 from tieline.core.documents import JSON, ActivityResult
-from tieline.store import notify, receivers
+from tieline.store import notify
 from tieline.store.database import Connection
 
 TOPIC: Final = "deliveries"
@@ -82,12 +84,18 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Claim:
-    """How much a sender takes at once: deliveries that may go out side by side, and of each key so many in a row."""
+    """How much a sender takes at once.
+
+    `lanes` may go out side by side, of each key `run` in a row; where the receiver fails, `lanes_failing` one by one,
+    and `lanes_closed` where the breaker has just let it be tried again.
+    """
 
     sender_id: str
     integration_id: str
     lanes: int
     run: int
+    lanes_failing: int
+    lanes_closed: int
 
 
 @dataclass(frozen=True)
@@ -139,18 +147,17 @@ class Result:
     activity: ActivityRow | None = None
 
 
-async def add_message(conn: Connection, new: NewMessage) -> int:
-    """Keep a message; its number."""
-    row = await (await conn.execute(_ADD_MESSAGE, vars(new))).fetchone()
-    assert row is not None  # noqa: S101 - an insert without a conflict clause returns its row
-    return int(row["id"])
+async def add_messages(conn: Connection, new: Sequence[NewMessage]) -> list[int]:
+    """Keep messages; their numbers, in the same order."""
+    columns = {name: [getattr(each, name) for each in new] for name in NewMessage.__dataclass_fields__}
+    cursor = await conn.execute(_ADD_MESSAGES, columns)
+    return sorted(row["id"] for row in await cursor.fetchall())
 
 
 async def add(conn: Connection, new: Sequence[NewDelivery]) -> None:
-    """Add deliveries, in order, and wake whoever sends them. Takes the locks of their receivers."""
+    """Add deliveries, in order, and wake whoever sends them. Call `advance` when that is committed."""
     if not new:
         return
-    await receivers.lock(conn, {each.integration_id for each in new})
     rows = [{"place": place, **asdict(each)} for place, each in enumerate(new)]
     await conn.execute(_ADD, [Jsonb(rows), notify.CHANNEL])
 
@@ -164,9 +171,17 @@ async def messages(conn: Connection, message_ids: Collection[int], most_bytes: i
 async def claim(conn: Connection, wanted: Claim) -> list[Delivery]:
     """Take what may go out now, in order; fresh ones have their share however many are tried again.
 
-    The caller holds the lock of the receiver.
+    Nothing while the receiver is paused or left alone. Called outside of a transaction, as it is to be, it may be lost
+    with the database, and only means that something is sent again.
     """
     cursor = await conn.execute(_CLAIM, vars(wanted))
+    return sorted((_from_row(row) for row in await cursor.fetchall()), key=lambda each: each.id)
+
+
+async def claim_next(conn: Connection, sender_id: str, last: Delivery, run: int) -> list[Delivery]:
+    """Take what follows a delivery that the caller has sent, of the same key and at most `run` in a row, in order."""
+    values = {**vars(last), "sender_id": sender_id, "run": run}
+    cursor = await conn.execute(_CLAIM_NEXT, values)
     return sorted((_from_row(row) for row in await cursor.fetchall()), key=lambda each: each.id)
 
 
@@ -178,20 +193,23 @@ async def supersede(conn: Connection, integration_id: str) -> None:
 async def record(conn: Connection, results: Sequence[Result], sender_id: str) -> set[int]:
     """Write what became of deliveries, each with its attempt, its activity and its log; those that were still ours.
 
-    The caller holds the locks of the projects' activities and of the receivers, taken in that order.
+    Call `advance` when that is committed.
     """
     rows = [_given(each, sender_id) for each in results]
     cursor = await conn.execute(_RECORD, {"rows": Jsonb(rows), "channel": notify.CHANNEL})
-    written = {row["id"] for row in await cursor.fetchall()}
-    await advance(conn, [each.delivery for each in results])
-    return written
+    return {row["id"] for row in await cursor.fetchall()}
 
 
-async def advance(conn: Connection, ended: Iterable[Delivery]) -> None:
-    """Let the next one of each key be the first."""
-    keys = sorted({(each.integration_id, each.order_key) for each in ended if each.order_key is not None})
+async def advance(conn: Connection, touched: Iterable[Delivery | NewDelivery]) -> None:
+    """Let the next one of each key be the first. Outside of a transaction it is one that need not survive a crash."""
+    keys = sorted({(each.integration_id, each.order_key) for each in touched if each.order_key is not None})
     if keys:
         await conn.execute(_ADVANCE, [[integration for integration, _ in keys], [key for _, key in keys]])
+
+
+async def mend_order(conn: Connection) -> int:
+    """Let the next of every key be the first, where somebody died before saying so; how many there were."""
+    return (await conn.execute(_MEND_ORDER)).rowcount
 
 
 async def begin_effects(conn: Connection, delivery: Delivery, sender_id: str) -> bool:
@@ -255,9 +273,13 @@ def _from_row(row: Mapping[str, Any]) -> Delivery:
     return Delivery(**{name: row[name] for name in Delivery.__dataclass_fields__})
 
 
-_ADD_MESSAGE: Final[LiteralString] = """
+_ADD_MESSAGES: Final[LiteralString] = """
     insert into message (project_id, cause_id, type, state, result, environment_id, body)
-    values (%(project_id)s, %(cause_id)s, %(type)s, %(state)s, %(result)s, %(environment_id)s, %(body)s)
+    select project_id, cause_id, type, state, result, environment_id, body
+    from unnest(%(project_id)s::text[], %(cause_id)s::text[], %(type)s::text[], %(state)s::text[], %(result)s::text[],
+                %(environment_id)s::text[], %(body)s::bytea[]) with ordinality
+        as given (project_id, cause_id, type, state, result, environment_id, body, place)
+    order by place
     returning id
 """
 
@@ -284,13 +306,27 @@ _ADD: Final[LiteralString] = """
                       and first.state in ('pending', 'delivering', 'waiting', 'held')))
         from given order by place
         returning integration_id, state
+    ), known as (
+        insert into receiver (integration_id) select distinct integration_id from given
+        where not exists (select 1 from receiver where receiver.integration_id = given.integration_id)
+        on conflict do nothing
     )
     select pg_notify(%s, 'deliveries:' || integration_id)
     from (select distinct integration_id from added where state = 'pending') as woken
 """
 
 _CLAIM: Final[LiteralString] = """
-    with fresh as (
+    with receiver as materialized (
+        -- Whoever changes how it stands with the receiver waits for this, and the other way round.
+        select case when failures = 0 then %(lanes)s when closed_until is null then %(lanes_failing)s
+                    else %(lanes_closed)s end as lanes,
+               case when failures = 0 then %(run)s else 1 end as run,
+               set_config('synchronous_commit', 'off', true) as relaxed
+        from receiver
+        where integration_id = %(integration_id)s and paused_at is null
+          and (closed_until is null or closed_until <= clock_timestamp())
+        for share
+    ), fresh as (
         select id, order_key, row_number() over (order by due_at) as place from (
             select id, order_key, due_at from delivery
             where integration_id = %(integration_id)s and is_first and state = 'pending' and due_at <= clock_timestamp()
@@ -304,7 +340,7 @@ _CLAIM: Final[LiteralString] = """
         select id, order_key, is_fresh from (
             select id, order_key, place, true as is_fresh from fresh
             union all select id, order_key, place, false from again) as either
-        order by place, is_fresh desc limit %(lanes)s
+        order by place, is_fresh desc limit coalesce((select lanes from receiver), 0)
     ), chosen as (
         select id from first
         union all
@@ -312,12 +348,31 @@ _CLAIM: Final[LiteralString] = """
             select id, state from delivery
             where integration_id = %(integration_id)s and order_key = first.order_key and id > first.id
               and state in ('pending', 'delivering', 'waiting', 'held')
-            order by id limit %(run)s - 1) as next
+            order by id limit (select run - 1 from receiver)) as next
         where first.is_fresh and next.state = 'pending'
     )
     update delivery set
         state = 'delivering', claimed_by = %(sender_id)s, attempts = attempts + 1, tries = tries + 1
-    from chosen where delivery.id = chosen.id
+    from chosen where delivery.id = chosen.id and state in ('pending', 'waiting')
+    returning delivery.*
+"""
+
+_CLAIM_NEXT: Final[LiteralString] = """
+    with receiver as materialized (
+        select set_config('synchronous_commit', 'off', true) as relaxed from receiver
+        where integration_id = %(integration_id)s and paused_at is null and failures = 0
+        for share
+    ), chosen as (
+        select next.id from receiver cross join lateral (
+            select id, state from delivery
+            where integration_id = %(integration_id)s and order_key = %(order_key)s and id > %(id)s
+              and state in ('pending', 'delivering', 'waiting', 'held')
+            order by id limit %(run)s) as next
+        where next.state = 'pending'
+    )
+    update delivery set
+        state = 'delivering', claimed_by = %(sender_id)s, attempts = attempts + 1, tries = tries + 1
+    from chosen where delivery.id = chosen.id and state = 'pending'
     returning delivery.*
 """
 
@@ -381,7 +436,7 @@ _RECORD: Final[LiteralString] = """
             parameters jsonb, lines jsonb)
         where mine.has_activity
     ), moment as materialized (
-        select project_id, tieline_activity_time(project_id) as now
+        select project_id, tieline_delivery_time(project_id) as now
         from (select distinct project_id from told where is_new order by project_id) as projects
     ), begun as (
         insert into activity (
@@ -392,7 +447,7 @@ _RECORD: Final[LiteralString] = """
                jsonb_build_object('execute', round(told.seconds::numeric, 3)),
                case when told.state = 'complete' then 100 else 0 end,
                moment.now + row_number() over (partition by told.project_id order by delivery_id)
-                   * interval '1 microsecond',
+                   * interval '2 microseconds',
                told.started_at, case when told.state = 'complete' then moment.now end,
                moment.now + interval '30 days', 'integrations'
         from told join moment using (project_id) where told.is_new
@@ -418,9 +473,33 @@ _RECORD: Final[LiteralString] = """
     from done
 """
 
-_ADVANCE: Final[LiteralString] = """
+_MEND_ORDER: Final[LiteralString] = """
+    with recursive key as (
+        (select integration_id, order_key from delivery
+         where state in ('pending', 'delivering', 'waiting', 'held') and order_key is not null
+         order by integration_id, order_key limit 1)
+        union all
+        select next.integration_id, next.order_key from key cross join lateral (
+            select integration_id, order_key from delivery
+            where state in ('pending', 'delivering', 'waiting', 'held') and order_key is not null
+              and (integration_id, order_key) > (key.integration_id, key.order_key)
+            order by integration_id, order_key limit 1) as next
+    )
     update delivery set is_first = true from (
-        select next.id from unnest(%s::text[], %s::text[]) as ended (integration_id, order_key)
+        select next.id from key cross join lateral (
+            select id, is_first from delivery
+            where delivery.integration_id = key.integration_id and delivery.order_key = key.order_key
+              and state in ('pending', 'delivering', 'waiting', 'held')
+            order by id limit 1) as next
+        where not next.is_first) as first
+    where delivery.id = first.id
+"""
+
+_ADVANCE: Final[LiteralString] = """
+    with relaxed as materialized (select set_config('synchronous_commit', 'off', true))
+    update delivery set is_first = true from (
+        select next.id from relaxed
+        cross join unnest(%s::text[], %s::text[]) as ended (integration_id, order_key)
         cross join lateral (
             select id, is_first from delivery
             where delivery.integration_id = ended.integration_id and delivery.order_key = ended.order_key

@@ -124,8 +124,8 @@ async def give_up(conn: Connection, activity: Activity, delivery_id: int, becaus
     `because` is a sentence for its log. Raises `Invalid` with the sentence that clients look for when it has ended, or
     is being sent.
     """
-    await activities.lock(conn, activity.project_id)
     await receivers.lock(conn, [activity.integration_id or ""])
+    await activities.lock(conn, activity.project_id)
     values = {"id": delivery_id, "activity_id": activity.id, "because": because}
     row = await (await conn.execute(_GIVE_UP, values)).fetchone()
     if row is None:

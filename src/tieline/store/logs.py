@@ -36,10 +36,10 @@ async def load(conn: Connection, activity_id: str, after: int = 0, limit: int = 
     return [_from_row(row) for row in await cursor.fetchall()]
 
 
-async def tail(conn: Connection, activity_id: str, most: int) -> tuple[str, bool]:
-    """The last `most` characters of a log, and whether there is more before them."""
-    row = await (await conn.execute(_TAIL, {"id": activity_id, "most": most})).fetchone()
-    return (row["tail"], row["is_cut"]) if row else ("", False)
+async def tails(conn: Connection, activity_ids: Sequence[str], most: int) -> dict[str, tuple[str, bool]]:
+    """By activity, the last `most` characters of its log, and whether there is more before them; none without lines."""
+    cursor = await conn.execute(_TAILS, {"ids": list(activity_ids), "most": most})
+    return {row["activity_id"]: (row["tail"], row["is_cut"]) for row in await cursor.fetchall()}
 
 
 def _from_row(row: dict[str, Any]) -> LogLine:
@@ -59,8 +59,8 @@ _LOAD: Final[LiteralString] = """
     select seq, at, message from activity_log where activity_id = %s and seq > %s order by seq limit %s
 """
 
-_TAIL: Final[LiteralString] = """
-    select coalesce(right(string_agg(message, '' order by seq), %(most)s), '') as tail,
-           coalesce(sum(length(message)), 0) > %(most)s as is_cut
-    from activity_log where activity_id = %(id)s
+_TAILS: Final[LiteralString] = """
+    select activity_id, right(string_agg(message, '' order by seq), %(most)s) as tail,
+           sum(length(message)) > %(most)s as is_cut
+    from activity_log where activity_id = any(%(ids)s) group by activity_id
 """

@@ -9,9 +9,12 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, LiteralString, get_type_hints
 
+from psycopg.types.json import Jsonb
+
 from tieline.core.documents import Activity
 from tieline.store import notify
 from tieline.store.database import Connection
+from tieline.store.deliveries import NewDelivery
 
 TOPIC: Final = "events"
 _MOMENTS: Final = frozenset(
@@ -21,16 +24,22 @@ _MOMENTS: Final = frozenset(
 
 @dataclass(frozen=True)
 class Event:
-    """An activity that entered a state, as it was at that moment."""
+    """An activity that entered a state, as it was at that moment; or something that one integration is to be told."""
 
     id: int
-    activity: Activity
     at: datetime
+    activity: Activity | None = None
+    delivery: NewDelivery | None = None
 
 
 async def tell(conn: Connection, activity_id: str, *, is_new_state: bool) -> None:
     """Tell listeners that an activity changed; where its state did and somebody wants to know, keep an event."""
     await conn.execute(_KEEP if is_new_state else _TELL, {"id": activity_id, "channel": notify.CHANNEL})
+
+
+async def deliver(conn: Connection, new: NewDelivery) -> None:
+    """Have something delivered when the transaction commits. The caller holds the lock of the project's activities."""
+    await conn.execute(_DELIVER, {"project": new.project_id, "delivery": Jsonb(vars(new)), "channel": notify.CHANNEL})
 
 
 async def waiting_projects(conn: Connection) -> list[str]:
@@ -53,9 +62,18 @@ async def take(conn: Connection, project_id: str, limit: int) -> list[Event]:
 
 
 def _from_row(row: Mapping[str, Any]) -> Event:
-    stored = row["activity"]
+    activity, delivery = row["activity"], row["delivery"]
+    return Event(
+        row["id"],
+        row["at"],
+        None if activity is None else _activity(activity),
+        None if delivery is None else NewDelivery(**delivery),
+    )
+
+
+def _activity(stored: Mapping[str, Any]) -> Activity:
     values = {name: _parse(name, stored[name]) for name in _FIELDS}
-    return Event(row["id"], Activity(**{**values, "commands": tuple(values["commands"])}), row["at"])
+    return Activity(**{**values, "commands": tuple(values["commands"])})
 
 
 def _parse(name: str, value: Any) -> Any:
@@ -82,5 +100,11 @@ _KEEP: Final[LiteralString] = """
 _TAKE: Final[LiteralString] = """
     delete from activity_event where id in (
         select id from activity_event where project_id = %s order by id limit %s)
-    returning id, activity, at
+    returning id, activity, delivery, at
+"""
+
+_DELIVER: Final[LiteralString] = """
+    with kept as (
+        insert into activity_event (project_id, delivery) values (%(project)s, %(delivery)s) returning project_id)
+    select pg_notify(%(channel)s, 'events:' || project_id) from kept
 """

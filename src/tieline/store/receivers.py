@@ -1,6 +1,6 @@
 """How it stands with those who are told of activities: their failures, the breaker, pauses.
 
-A transaction that takes the lock of a project's activities too takes that one first.
+A transaction that takes the lock of a project's activities too does so after that of the receiver.
 """
 
 from collections.abc import Collection, Mapping
@@ -33,14 +33,15 @@ async def find(conn: Connection, integration_id: str) -> Receiver:
     return Receiver(integration_id) if row is None else _from_row(row)
 
 
-async def is_open(conn: Connection, receiver: Receiver) -> bool:
-    """Whether it may be told anything now."""
-    if receiver.paused_at is not None:
-        return False
-    if receiver.closed_until is None:
-        return True
-    row = await (await conn.execute("select %s <= clock_timestamp() as over", [receiver.closed_until])).fetchone()
-    return bool(row and row["over"])
+async def load(conn: Connection, integration_ids: Collection[str]) -> dict[str, Receiver]:
+    """How it stands with these integrations' receivers, as far as anything is known of them."""
+    cursor = await conn.execute("select * from receiver where integration_id = any(%s)", [list(integration_ids)])
+    return {row["integration_id"]: _from_row(row) for row in await cursor.fetchall()}
+
+
+async def paused(conn: Connection, integration_ids: Collection[str]) -> set[str]:
+    """Those of the integrations that are paused."""
+    return {id for id, each in (await load(conn, integration_ids)).items() if each.paused_at is not None}  # noqa: A001
 
 
 async def save(conn: Connection, receiver: Receiver) -> None:

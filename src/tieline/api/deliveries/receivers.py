@@ -91,7 +91,6 @@ async def _lock(conn: Connection, rooms: Rooms, access: Access, integration_id: 
     if rooms.services.registry[integration.type].sink is None:
         sentence = f"An integration of the type {integration.type} is not told of activities, so it cannot be paused."
         raise Invalid({"type": sentence})
-    await activities.lock(conn, integration.project_id)
     found = await receivers.lock(conn, [integration.id])
     if integration.id not in found:
         raise NotFound("Integration not found")

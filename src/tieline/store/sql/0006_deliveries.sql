@@ -7,7 +7,8 @@ create index integration_sinks on integration (project_id) where is_sink and del
 create table activity_event (
     id bigint generated always as identity primary key,
     project_id text not null references project on delete cascade,
-    activity jsonb not null,
+    activity jsonb,                   -- whoever wants to know is told of it
+    delivery jsonb,                   -- or what is to be delivered is known already
     at timestamptz not null default clock_timestamp()
 );
 create index activity_event_of_project on activity_event (project_id, id);
@@ -97,7 +98,7 @@ drop table delivery_before;
 delete from procrastinate_jobs where task_name = 'send_deliveries'; -- they are woken otherwise now
 
 create table delivery_attempt (
-    delivery_id bigint not null references delivery on delete cascade,
+    delivery_id bigint not null,
     number integer not null,
     started_at timestamptz not null,
     seconds real not null,
@@ -110,3 +111,52 @@ create table delivery_attempt (
     answer bytea,                     -- the beginning of it
     primary key (delivery_id, number)
 );
+
+-- Rows that are written with others by the hundred are not each looked up where they belong: what belongs to a row that
+-- goes is removed with it, once for all rows of a statement.
+create function tieline_drop_attempts() returns trigger language plpgsql as $$
+begin
+    delete from delivery_attempt where delivery_id in (select id from gone);
+    return null;
+end $$;
+create trigger tieline_drop_attempts after delete on delivery
+    referencing old table as gone for each statement execute function tieline_drop_attempts();
+
+alter table activity_log drop constraint activity_log_activity_id_fkey;
+create function tieline_drop_logs() returns trigger language plpgsql as $$
+begin
+    delete from activity_log where activity_id in (select id from gone);
+    return null;
+end $$;
+create trigger tieline_drop_logs after delete on activity
+    referencing old table as gone for each statement execute function tieline_drop_logs();
+
+alter table activity drop constraint activity_project_id_fkey;
+create function tieline_drop_activities() returns trigger language plpgsql as $$
+begin
+    delete from activity where project_id in (select id from gone);
+    return null;
+end $$;
+create trigger tieline_drop_activities after delete on project
+    referencing old table as gone for each statement execute function tieline_drop_activities();
+
+-- Creation times differ within a project. Those of deliveries are odd microseconds and all others even ones, so that
+-- neither has to wait for the other.
+create or replace function tieline_activity_time(project text) returns timestamptz language plpgsql as $$
+declare
+    moment timestamptz;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('activity:' || project, 0));
+    select greatest(clock_timestamp(), max(created_at) + interval '1 microsecond') into moment
+    from activity where project_id = project;
+    return moment + extract(microseconds from moment)::bigint % 2 * interval '1 microsecond';
+end $$;
+create function tieline_delivery_time(project text) returns timestamptz language plpgsql as $$
+declare
+    moment timestamptz;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('delivery:' || project, 0));
+    select greatest(clock_timestamp(), max(created_at) + interval '1 microsecond') into moment
+    from activity where project_id = project;
+    return moment + (1 - extract(microseconds from moment)::bigint % 2) * interval '1 microsecond';
+end $$;
