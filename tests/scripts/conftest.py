@@ -26,7 +26,7 @@ from tieline.store.database import Database
 from tieline.store.embedded import EmbeddedServer
 from tieline.store.script_storage import PostgresScriptStore
 
-SHORT = Limits(processor_seconds=0.3, seconds=20, calls=100, log_lines=200)
+SHORT = Limits(processor_seconds=0.15, seconds=20, calls=100, log_lines=200)
 FILL = "insert into script_storage select %s, 'key ' || number, '' from generate_series(1, %s) as number"
 ACTIVITY = {
     "id": "abcdefg123456",

@@ -3,7 +3,9 @@
 import hashlib
 import hmac
 import json
+import re
 from base64 import b64encode
+from pathlib import Path
 
 from tests.scripts.conftest import ACTIVITY, Desk
 from tieline.simulators.receiver import Behaviour
@@ -275,3 +277,17 @@ async def test_a_large_activity(desk: Desk) -> None:
     ran = await desk.run("console.log(activity.log.length)", {**ACTIVITY, "log": log})
     assert ran.lines == [str(len(log))]
     assert len(json.dumps(log)) > 256 * 1024
+
+
+async def test_the_example_of_the_guide(desk: Desk) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "activity-scripts.md").read_text()
+    (example,) = re.findall(r"```javascript\n(.*?)```", page, re.DOTALL)
+    await desk.give("CHAT_URL", f"{desk.receiver.url}/chat")
+    await desk.give("CHAT_KEY", "key of the chat", is_sensitive=True)
+    for _ in range(2):
+        await desk.run(example, {**ACTIVITY, "result": "failure"})
+    told = desk.receiver.at("/chat")
+    assert told[-1].document() == {"text": f"{ACTIVITY['text']} (failed 2 times in a row)"}
+    assert told[-1].headers["x-signature"] == hmac.new(b"key of the chat", told[-1].body, "sha256").hexdigest()
+    await desk.run(example)
+    assert await desk.lines("console.log(require('storage').get('failed'))") == ["null"]
