@@ -6,14 +6,22 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
 
+import orjson
+
 from tieline.core.clock import now
 from tieline.core.deliveries import KEPT_ANSWER, Message, Receipt, SentRequest, receipt_of
+from tieline.core.documents import Activity, Integration
 from tieline.core.errors import RemoteError
 from tieline.core.http import Request, Response
+from tieline.core.ids import new_id
 from tieline.core.ports import Toolbox
+from tieline.core.redact import origin_of
 from tieline.core.secret import Secret
+from tieline.core.wire import render_message
+from tieline.integrations.base import Findings
 from tieline.integrations.signatures import signed_headers
 
+PING: Final = "integration.ping"
 _SHOWN: Final = 200
 _ASKED_TO_WAIT: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
@@ -27,6 +35,40 @@ async def post(url: str, message: Message, keys: Sequence[Secret], toolbox: Tool
         return read_answer(await toolbox.http.send(request), sent, now())
     except RemoteError as error:
         return receipt_of(error, sent)
+
+
+async def ping(integration: Integration, keys: Sequence[Secret], toolbox: Toolbox) -> Findings:
+    """Send a signed message that tells of nothing, and report what the receiver made of it."""
+    message = ping_of(integration, now())
+    url: str = integration.config["url"]
+    receipt = await post(url, message, keys, toolbox)
+    signed = "signed" if keys else "not signed, since there is no key"
+    log = (
+        f"Sent a ping to {origin_of(url)} ({len(message.body):,} bytes, {message.id}, {signed}).",
+        f"{receipt.sentence} [{receipt.address}]" if receipt.address else receipt.sentence,
+    )
+    return Findings({} if receipt.verdict == "delivered" else {"url": receipt.sentence}, log=log)
+
+
+def ping_of(integration: Integration, moment: datetime) -> Message:
+    """A message in the form of an activity, of a type that no integration asks for. Pure but for its id."""
+    activity = Activity(
+        id=new_id(),
+        project_id=integration.project_id,
+        type=PING,
+        state="complete",
+        result="success",
+        created_at=moment,
+        updated_at=None,
+        integration_id=integration.id,
+        started_at=moment,
+        completed_at=moment,
+        completion_percent=100,
+        description="A ping: somebody asks whether messages arrive",
+        text="A ping: somebody asks whether messages arrive",
+        payload={"integration": {"id": integration.id, "type": integration.type}},
+    )
+    return Message(f"msg_{activity.id}_ping_{integration.id}", orjson.dumps(render_message(activity, "")))
 
 
 def read_answer(response: Response, sent: SentRequest, moment: datetime) -> Receipt:

@@ -6,10 +6,10 @@ from tieline.core.deliveries import Message, Receipt
 from tieline.core.documents import Integration
 from tieline.core.ports import Journal, Toolbox
 from tieline.core.secret import Secret
-from tieline.integrations.base import IntegrationType
+from tieline.integrations.base import Findings, IntegrationType
 from tieline.integrations.events import EventFields, Ordered
 from tieline.integrations.fields import CALLED_URL, NULLABLE, ROTATES, SEALED
-from tieline.integrations.posts import post
+from tieline.integrations.posts import ping, post
 from tieline.integrations.signatures import warn_of_weak_key
 from tieline.integrations.values import HTTPURL, Filled
 
@@ -39,6 +39,18 @@ class WebhookSink:
         return await post(self._url, message, self._keys, self._toolbox)
 
 
+class WebhookValidator:
+    """Sends a ping."""
+
+    def __init__(self, integration: Integration, toolbox: Toolbox) -> None:
+        self._integration = integration
+        self._toolbox = toolbox
+
+    async def validate(self, hook_url: str) -> Findings:  # noqa: ARG002 - nobody is asked to call back
+        """Whether a signed message arrives, and what the receiver says to it."""
+        return await ping(self._integration, signing_keys(self._integration), self._toolbox)
+
+
 def signing_keys(integration: Integration) -> list[Secret]:
     """The key, and behind it the former one for as long as receivers may still know only that. Pure."""
     known = (integration.secrets.get(name) for name in ("shared_key", "shared_key.previous"))
@@ -60,5 +72,6 @@ TYPE: Final = IntegrationType(
         "shared_key": "a-key-of-yours",
     },
     sink=WebhookSink,
+    validator=WebhookValidator,
     warnings=warn_of_weak_key,
 )
