@@ -37,6 +37,7 @@ class Server:
     settings: Mapping[str, str]
     port: int
     arguments: Sequence[str] = ()
+    prefix: Sequence[str] = ()
     process: asyncio.subprocess.Process | None = None
     session: aiohttp.ClientSession | None = None
     starts: int = 0
@@ -85,7 +86,7 @@ class Server:
         }
         with (self.folder / "server.log").open("ab") as output:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "tieline", "serve", *self.arguments),
+                *(*self.prefix, sys.executable, "-m", "tieline", "serve", *self.arguments),
                 env=environment,
                 stdout=output,
                 stderr=output,

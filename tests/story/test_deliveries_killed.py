@@ -77,7 +77,7 @@ async def test_killed(telling: Telling, number: int, point: str) -> None:
     environment = f"env-{number}"
     async with telling.hearing(environment) as receiver:
         async with held(telling, POINTS[point]) as reached:
-            change = asyncio.create_task(telling.change(environment, 1))
+            change = asyncio.create_task(telling.change(environment))
             await reached()
             await telling.server.kill_group()
             await telling.server.start()
@@ -97,7 +97,7 @@ async def test_killed_before_anybody_looked(telling: Telling) -> None:
         await server.stop()
         server.arguments = [*arguments, "--no-worker"]
         await server.spawn()
-        await telling.change("env-5", 1)
+        await telling.change("env-5")
         await server.kill_group()
         assert receiver.arrivals == []
 
@@ -111,9 +111,9 @@ async def test_killed_before_anybody_looked(telling: Telling) -> None:
 async def test_killed_while_one_receiver_thinks_and_another_has_all(telling: Telling) -> None:
     async with telling.hearing("env-6") as thinking, telling.hearing("env-7") as done:
         thinking.behave(HOOK, Behaviour(hang=True))
-        await telling.change("env-7", 1)
+        await telling.change("env-7")
         await telling.recorded("env-7", 3)
-        await telling.change("env-6", 1)
+        await telling.change("env-6")
 
         async def arrived() -> bool:
             return bool(thinking.arrivals)

@@ -12,7 +12,8 @@ from tieline.simulators.receiver.verify import Verdict
 class Arrival:
     """One request. `number` counts from 1 in the order they came, `at` is in seconds since the epoch.
 
-    `headers` have lower-case names, `body` is raw. `answered` is the status, None while there was no whole answer.
+    `headers` have lower-case names, `body` is raw. `answered` is the status, None while there was no
+    answer that could be read to its end.
     """
 
     number: int

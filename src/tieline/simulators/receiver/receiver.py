@@ -26,7 +26,7 @@ class Receiver:
     """Endpoints at every path of a loopback port. `async with` starts and stops it.
 
     `key` is what bodies are expected to be signed with. `told` is called with each arrival once it has been answered,
-    or given up. `arrivals` is all that came.
+    or given up. `arrivals` is all that came. `tls` may be changed between `close` and `open`.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Receiver:
         self.port = port
         self._key = key
         self._host = host
-        self._tls = tls
+        self.tls = tls
         self._told = told
         self._manners: dict[str, Manner] = {}
         self._connections: set[asyncio.Task[None]] = set()
@@ -50,7 +50,7 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        return f"{'https' if self._tls else 'http'}://{self._host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self._host}:{self.port}"
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -61,9 +61,7 @@ class Receiver:
 
     async def open(self) -> None:
         """Listen; again at the same port, after `close`."""
-        self._server = await asyncio.start_server(
-            self._serve, self._host, self.port, ssl=self._tls, limit=_LONGEST_LINE
-        )
+        self._server = await asyncio.start_server(self._serve, self._host, self.port, ssl=self.tls, limit=_LONGEST_LINE)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:

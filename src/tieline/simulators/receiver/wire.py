@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,12 +22,18 @@ class Received:
 
 
 class CutOff(Exception):
-    """The answer ends here, on purpose."""
+    """The connection ends here, on purpose."""
 
 
 async def read_request(reader: asyncio.StreamReader) -> Received:
-    """The next request of a connection. Raises `IncompleteReadError` at its end; bodies have a Content-Length."""
-    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    """The next request of a connection; bodies have a Content-Length.
+
+    Raises `IncompleteReadError` at its end, `CutOff` when it does not speak HTTP.
+    """
+    begin = await reader.readexactly(1)
+    if not begin.isalpha():
+        raise CutOff
+    first, *lines = (begin + await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     method, path, _ = first.split(" ")
     pairs = [line.partition(":") for line in lines if line]
     headers = {name.lower(): value.strip() for name, _, value in pairs}
@@ -55,9 +62,11 @@ async def write_answer(writer: asyncio.StreamWriter, behaviour: Behaviour) -> No
 async def _write_slowly(writer: asyncio.StreamWriter, behaviour: Behaviour) -> None:
     writer.write(behaviour.head())
     if behaviour.size:
-        for start in range(0, behaviour.size, len(_CHUNK)):
-            writer.write(_CHUNK[: behaviour.size - start])
-            await writer.drain()
+        # Whoever has read enough may hang up.
+        with suppress(ConnectionError):
+            for start in range(0, behaviour.size, len(_CHUNK)):
+                writer.write(_CHUNK[: behaviour.size - start])
+                await writer.drain()
     else:
         for byte in behaviour.body.encode():
             writer.write(bytes([byte]))
