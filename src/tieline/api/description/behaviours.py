@@ -143,6 +143,26 @@ _VARIABLES: Final = _about(
     "Variables of integrations",
     ("sensitive values", "inferred", "They are never read back, and a variable that is sensitive stays so."),
 )
+_SCRIPTS: Final = _about(
+    "Activity scripts",
+    (
+        "what they find",
+        "documented",
+        (
+            "`activity`, `project`, `variables`, Underscore, `fetch`, `storage` and `crypto`, as the vendor's guide "
+            "has them; both `resp.text()` and `resp.body.text()` work, because its examples use both."
+        ),
+    ),
+    ("variables of scripts", "inferred", "They are there by name, parsed where `is_json` is set."),
+    (
+        "byte strings",
+        "inferred",
+        "What `digest()` gives stands for its bytes when it is a key, or signed again; other text is signed in UTF-8.",
+    ),
+    ("scripts that fail", "inferred", "They are not run again by themselves, because they may have done half."),
+    ("what scripts may use", "added", "Time, memory, requests, lines and what is kept are bounded."),
+    ("languages and time zones", "added", "There is no `Intl`, and the clock of scripts is in UTC."),
+)
 _DEVELOPMENT: Final = _about(
     "Development",
     (
@@ -289,6 +309,7 @@ BEHAVIOURS: Final = (
     *_CHANGES,
     *_VALIDATION,
     *_VARIABLES,
+    *_SCRIPTS,
     *_ERRORS,
     *_ACTIVITIES,
     *_DELIVERIES,
