@@ -66,13 +66,13 @@ async def hang(_: asyncio.StreamWriter) -> None:
     await asyncio.Event().wait()
 
 
-def drip(beginning: bytes) -> Answer:
+def drip(beginning: bytes, drop: bytes = b"x") -> Answer:
     """Answer so slowly that no single read ever times out, and without end."""
 
     async def answer(writer: asyncio.StreamWriter) -> None:
         writer.write(beginning)
         while True:
-            writer.write(b"x")
+            writer.write(drop)
             await writer.drain()
             await asyncio.sleep(0.02)
 

@@ -71,11 +71,12 @@ def told(error: RemoteError) -> tuple[str, str]:
         (hang, "timeout"),
         (drip(b"HTTP/1.1 200 OK\r\nX-Slow: "), "timeout"),
         (drip(HEADERS), "timeout"),
+        (drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "timeout"),
         (hang_up_after(b""), "closed"),
         (hang_up_after(b"", rudely=True), "closed"),
         (hang_up_after(b"HTTP/1.1 200 OK\r\nContent-Le", rudely=True), "closed"),
     ],
-    ids=["silence", "slow headers", "slow body", "closed", "reset", "reset within the headers"],
+    ids=["silence", "slow headers", "slow body", "promises", "closed", "reset", "reset within the headers"],
 )
 async def test_a_receiver_without_an_answer_is_told_with_its_address(
     client: GuardedClient, answer: Answer, reason: str

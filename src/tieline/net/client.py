@@ -1,7 +1,6 @@
 """The one HTTP client: checked addresses, no redirects, no cookies, no proxies, caps on time and size."""
 
 import asyncio
-import errno
 import resource
 import socket
 import ssl
@@ -15,14 +14,13 @@ from aiohttp.connector import Connection
 from multidict import CIMultiDict
 from yarl import URL
 
-from tieline.core.errors import EgressRefused, RemoteError
+from tieline.core.errors import RemoteError
 from tieline.core.http import Request, Response
 from tieline.net.body import ACCEPTED_ENCODINGS, CappedBody, CutBody
 from tieline.net.egress import Policy
 from tieline.net.failures import Trail, explain, overdue
 from tieline.net.names import Names
-
-AddressInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[str | int | bytes, ...]]
+from tieline.net.sockets import AddressInfo, open_socket
 
 # Many servers close a connection that was idle for 5 s. What is sent on it at that moment fails, and a POST may not be
 # sent again, so ours end before.
@@ -140,19 +138,6 @@ class GuardedClient:
 
     def _checked_socket(self, info: AddressInfo) -> socket.socket:
         return open_socket(self._policy, _trail.get(), info)
-
-
-def open_socket(policy: Policy, trail: Trail, info: AddressInfo) -> socket.socket:
-    """The last gate: sees every address really dialled, however it was found. Raises OSError when it is refused."""
-    family, kind, protocol, _, address = info
-    trail.address = str(address[0])
-    try:
-        policy.check(trail.address)
-    except EgressRefused as refused:
-        trail.refusal = refused
-        # What the connector passes on; it may wrap it with the failures of other addresses.
-        raise OSError(errno.EACCES, str(refused)) from refused
-    return socket.socket(family, kind, protocol)
 
 
 def _uncompressed(headers: Mapping[str, str]) -> CIMultiDict[str]:
