@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from tests.api.conftest import Instance
 from tieline.core.clock import now
 from tieline.core.deliveries import DeliveryState
 from tieline.core.ids import new_id
-from tieline.store import activities, deliveries, receivers
-from tieline.store.deliveries import ActivityRow, AttemptRow, Claim, Delivery, NewDelivery, NewMessage, Result
+from tieline.store import deliveries, receivers
+from tieline.store.deliveries import ActivityRow, AttemptRow, Claim, Delivery, Kind, NewDelivery, NewMessage, Result
 
 SENDER = "a-sender"
 BODY = b'{"type": "environment.push", "text": "\xc3\xa4"}'
@@ -39,22 +39,21 @@ class Post:
         db = self.instance.services.db
         async with db.transaction() as conn:
             message = NewMessage(self.project_id, cause, type, "complete", "success", environment, BODY)
-            key, message_id = environment or "", await deliveries.add_message(conn, message)
-            receiver = (await receivers.lock(conn, [self.integration_id]))[self.integration_id]
-            state: Literal["held", "pending"] = "held" if receiver.paused_at else "pending"
-            new = NewDelivery(
-                self.project_id, self.integration_id, "activity", cause, key, message_id=message_id, state=state
-            )
-            await deliveries.add(conn, [new])
+            [number] = await deliveries.add_messages(conn, [message])
+            new = self._new("activity", cause, environment or "", message_id=number)
+            is_paused = await receivers.paused(conn, [self.integration_id])
+            await deliveries.add(conn, [replace(new, state="held" if is_paused else "pending")])
         return await self._newest()
 
     async def report(self, commit: str = "c" * 40, state: str = "succeeded") -> int:
         """Add the delivery of a build status; its number."""
         async with self.instance.services.db.transaction() as conn:
             status = {"commit": commit, "state": state}
-            new = NewDelivery(self.project_id, self.integration_id, "commit_status", "a", commit, payload=status)
-            await deliveries.add(conn, [new])
+            await deliveries.add(conn, [self._new("commit_status", "a", commit, payload=status)])
         return await self._newest()
+
+    def _new(self, kind: Kind, cause: str, key: str, **more: Any) -> NewDelivery:
+        return NewDelivery(self.project_id, self.integration_id, kind, cause, key, **more)
 
     async def _newest(self) -> int:
         async with self.instance.services.db.connection() as conn:
@@ -65,17 +64,17 @@ class Post:
 
     async def claim(self) -> list[Delivery]:
         """Take what may be sent now."""
-        async with self.instance.services.db.transaction() as conn:
-            await receivers.lock(conn, [self.integration_id])
-            return await deliveries.claim(conn, Claim(SENDER, self.integration_id, lanes=16, run=1))
+        wanted = Claim(SENDER, self.integration_id, lanes=16, run=1, lanes_failing=16, lanes_closed=16)
+        async with self.instance.services.db.connection() as conn:
+            return await deliveries.claim(conn, wanted)
 
     async def end(self, *claimed: Delivery, state: DeliveryState = "delivered", **attempt: Any) -> None:
         """Write what became of what was taken."""
         async with self.instance.services.db.transaction() as conn:
-            await activities.lock(conn, self.project_id)
-            await receivers.lock(conn, [self.integration_id])
             results = [self._result(each, state, attempt) for each in claimed]
             await deliveries.record(conn, results, SENDER)
+        async with self.instance.services.db.connection() as conn:
+            await deliveries.advance(conn, claimed)
 
     def _result(self, delivery: Delivery, state: DeliveryState, attempt: dict[str, Any]) -> Result:
         return Result(
