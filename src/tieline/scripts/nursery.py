@@ -23,6 +23,7 @@ from tieline.scripts.frames import ENDED, FORK, HEAD, KILL, LARGEST, ORDER
 log = structlog.get_logger()
 
 _START_SECONDS: Final = 30.0
+_END_SECONDS: Final = 2.0
 _PROGRAM: Final = """
 import sys
 sys.path += sys.argv[4:]
@@ -116,7 +117,7 @@ class Zygote:
         self._control.close()
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
-        await self._process.wait()
+        await _end(self._process)
 
     def _kill(self, number: int) -> None:
         # A zygote that has ended has taken all of its forks with it.
@@ -202,10 +203,19 @@ async def _until_ready(process: asyncio.subprocess.Process, control: socket.sock
         raise
     if report is None:
         control.close()
-        await process.wait()
+        await _end(process)
         raise Unavailable("The process that runs scripts ended, or was not ready, before it had run any.")
     log.info("scripts.ready", isolation=_isolation(has_filter=bool(report[1])))
     return Zygote(process, control)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Wait for it to end, which it does by itself without us; make it, when it does not."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), _END_SECONDS)
+        return
+    process.kill()
+    await process.wait()
 
 
 def _command(control: int, limits: Limits) -> list[str]:
