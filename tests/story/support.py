@@ -48,6 +48,10 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def data(self) -> Path:
+        return Path(self.settings.get("TIELINE_DATA", self.folder / "data"))
+
+    @property
     def output(self) -> str:
         return (self.folder / "server.log").read_text(errors="replace")
 
@@ -78,7 +82,7 @@ class Server:
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
-            "TIELINE_DATA": str(self.folder / "data"),
+            "TIELINE_DATA": str(self.data),
             "TIELINE_LISTEN": f"127.0.0.1:{self.port}",
             "TIELINE_ADMIN_TOKEN": ADMIN_TOKEN,
             "TIELINE_EGRESS_ALLOW": "127.0.0.0/8",

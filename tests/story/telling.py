@@ -1,6 +1,6 @@
 """A team that changes settings of environments, and what the receivers of that are owed."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -42,7 +42,8 @@ def write_seed(path: Path, environments: int) -> Path:
 class Telling:
     """The project of `write_seed` on one server, and its receivers by name.
 
-    `only` is the environment that each is told of, `past` how many events there were before it.
+    `only` is the environment that each is told of, `past` how many events there were before it;
+    `answers` counts what the server said to changes, by status.
     """
 
     server: Server
@@ -50,6 +51,7 @@ class Telling:
     integrations: dict[str, str] = field(default_factory=dict)
     only: dict[str, str] = field(default_factory=dict)
     past: dict[str, int] = field(default_factory=dict)
+    answers: Counter[int] = field(default_factory=Counter)
     rounds: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     async def tell(self, name: str, receiver: Receiver, *, only: str = "*", url: str = "") -> None:
@@ -103,7 +105,8 @@ class Telling:
         assert self.server.session is not None
         with suppress(aiohttp.ClientError):
             async with self.server.session.patch(self.server.url + path, json=body) as answer:
-                assert answer.status in (200, 500, 503), await answer.text()
+                self.answers[answer.status] += 1
+                assert answer.status in (200, 503), await answer.text()
                 return answer.status == 200
         return False
 
@@ -138,7 +141,7 @@ class Telling:
 
     async def query(self, statement: LiteralString, *values: object) -> list[tuple[Any, ...]]:
         """What the server's own database answers."""
-        dsn = EmbeddedServer(self.server.folder / "data").dsn
+        dsn = EmbeddedServer(self.server.data).dsn
         async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as conn:
             cursor = await conn.execute(statement, values)
             return await cursor.fetchall() if cursor.description else []

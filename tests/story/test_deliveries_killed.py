@@ -48,7 +48,7 @@ async def held(telling: Telling, trigger: str) -> AsyncIterator[Callable[[], Awa
 
     It is for the database only to say how far a transaction has come.
     """
-    dsn = EmbeddedServer(telling.server.folder / "data").dsn
+    dsn = EmbeddedServer(telling.server.data).dsn
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as conn:
         await conn.execute("select pg_advisory_lock(%s)", [LOCK])
         await conn.execute(HOLD)

@@ -19,7 +19,8 @@ from tieline.api.responses import JSONResponse
 from tieline.core import errors
 from tieline.core.documents import JSON
 from tieline.core.ids import new_id
-from tieline.store.database import TROUBLE
+from tieline.store.database import DISK_FULL, TROUBLE
+from tieline.store.figures import NO_ROOM
 
 log = structlog.get_logger()
 
@@ -93,6 +94,7 @@ def install(app: FastAPI, metrics: Metrics) -> None:
     app.add_exception_handler(errors.TielineError, _on_ours)
     for trouble in TROUBLE:
         app.add_exception_handler(trouble, _on_database_trouble)
+    app.add_exception_handler(DISK_FULL, _on_full_disk)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_middleware(Boundary, metrics=metrics)
@@ -106,6 +108,11 @@ async def _on_ours(_request: Request, error: Exception) -> JSONResponse:
 async def _on_database_trouble(_request: Request, error: Exception) -> JSONResponse:
     log.warning("database_trouble", error=type(error).__name__)
     return problem(errors.Unavailable("The database does not answer; please try again.")).answer()
+
+
+async def _on_full_disk(_request: Request, _error: Exception) -> JSONResponse:
+    log.warning("database_disk_full")
+    return problem(errors.Unavailable(f"{NO_ROOM} Nothing was changed; please try again when there is.")).answer()
 
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:

@@ -84,6 +84,8 @@ async def _check_database(rooms: Rooms) -> str:
     async with rooms.services.db.connection() as conn:
         if not await migrate.is_current(conn):
             raise Unavailable("The database is at another version; run `tieline migrate`.")
+    async with rooms.services.db.transaction() as conn:
+        await figures.check_room(conn)
     return "at this version"
 
 

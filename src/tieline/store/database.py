@@ -17,6 +17,8 @@ Connection = psycopg.AsyncConnection[dict[str, Any]]
 
 # What says that the database is away, before a statement or in the middle of it: the same may work a moment later.
 TROUBLE: Final = (psycopg.OperationalError, psycopg.InterfaceError, DatabaseAway)
+# What says that there is no room left on its disk, which is trouble, too.
+DISK_FULL: Final = psycopg.errors.DiskFull
 # How long whoever wants a connection waits for one.
 PATIENCE_SECONDS: Final = 5.0
 # A pool that cannot connect waits longer and longer between attempts, up to this long in all; then whoever asks next

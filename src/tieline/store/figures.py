@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Final, LiteralString
 
-from tieline.store.database import Connection
+from tieline.core.errors import Unavailable
+from tieline.store.database import DISK_FULL, Connection
 
 # A worker says that it is alive every few seconds; one that has not for so long is gone.
 FRESH_SECONDS: Final = 30
+NO_ROOM: Final = "There is no room left on the disk of the database."
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,16 @@ async def live_workers(conn: Connection) -> int:
     cursor = await conn.execute(_WORKERS, [FRESH_SECONDS])
     row = await cursor.fetchone()
     return row["count"] if row else 0
+
+
+async def check_room(conn: Connection) -> None:
+    """Write to the database's disk, wherever that is, in a transaction of the caller's. Raises `Unavailable`."""
+    await conn.execute("set local work_mem = '64kB'")
+    try:
+        # More than fits into that memory, so it goes to a file, which is gone at once.
+        await conn.execute("select count(*) from generate_series(1, 20000)")
+    except DISK_FULL as error:
+        raise Unavailable(NO_ROOM) from error
 
 
 _COUNTS: Final[LiteralString] = """
