@@ -40,7 +40,7 @@ class Post:
         async with db.transaction() as conn:
             message = NewMessage(self.project_id, cause, type, "complete", "success", environment, BODY)
             [number] = await deliveries.add_messages(conn, [message])
-            new = self._new("activity", cause, environment or "", message_id=number)
+            new = self.new("activity", cause, environment or "", message_id=number)
             is_paused = await receivers.paused(conn, [self.integration_id])
             await deliveries.add(conn, [replace(new, state="held" if is_paused else "pending")])
         return await self._newest()
@@ -49,10 +49,11 @@ class Post:
         """Add the delivery of a build status; its number."""
         async with self.instance.services.db.transaction() as conn:
             status = {"commit": commit, "state": state}
-            await deliveries.add(conn, [self._new("commit_status", "a", commit, payload=status)])
+            await deliveries.add(conn, [self.new("commit_status", "a", commit, payload=status)])
         return await self._newest()
 
-    def _new(self, kind: Kind, cause: str, key: str, **more: Any) -> NewDelivery:
+    def new(self, kind: Kind, cause: str, key: str, **more: Any) -> NewDelivery:
+        """One that is not added yet."""
         return NewDelivery(self.project_id, self.integration_id, kind, cause, key, **more)
 
     async def _newest(self) -> int:

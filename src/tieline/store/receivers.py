@@ -40,8 +40,9 @@ async def load(conn: Connection, integration_ids: Collection[str]) -> dict[str, 
 
 
 async def paused(conn: Connection, integration_ids: Collection[str]) -> set[str]:
-    """Those of the integrations that are paused."""
-    return {id for id, each in (await load(conn, integration_ids)).items() if each.paused_at is not None}  # noqa: A001
+    """Those of the integrations that are paused; nobody pauses or resumes one until the transaction ends."""
+    cursor = await conn.execute(_PAUSED, [list(integration_ids)])
+    return {row["integration_id"] for row in await cursor.fetchall() if row["paused_at"] is not None}
 
 
 async def save(conn: Connection, receiver: Receiver) -> None:
@@ -83,6 +84,10 @@ def _from_row(row: Mapping[str, Any]) -> Receiver:
 
 _LOCK: Final[LiteralString] = """
     select * from receiver where integration_id = any(%s) order by integration_id for no key update
+"""
+
+_PAUSED: Final[LiteralString] = """
+    select integration_id, paused_at from receiver where integration_id = any(%s) order by integration_id for share
 """
 
 _ADD: Final[LiteralString] = """
