@@ -110,6 +110,9 @@ async def _cancel(rooms: Rooms, side: Side, activity_id: str) -> Response:
     async with rooms.services.db.transaction() as conn:
         found = await _load(conn, side, activity_id)
         changed = await _end(conn, side.access, found)
+    if (delivery := kinds.delivery_of(found)) is not None:
+        async with rooms.services.db.connection() as conn:
+            await history.go_on(conn, delivery)
     return accepted(rooms.writer.activity(changed, is_admin=side.access.is_admin))
 
 

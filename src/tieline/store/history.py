@@ -121,20 +121,26 @@ async def replay_failed(conn: Connection, integration_id: str, since: datetime) 
 async def give_up(conn: Connection, activity: Activity, delivery_id: int, because: str) -> Activity:
     """End a delivery that waits for another attempt, and the activity that it is; the activity as it is then.
 
-    `because` is a sentence for its log. Raises `Invalid` with the sentence that clients look for when it has ended, or
-    is being sent.
+    Call `go_on` when that is committed. `because` is a sentence for its log. Raises `Invalid` with the sentence that
+    clients look for when it has ended, or is being sent.
     """
     await receivers.lock(conn, [activity.integration_id or ""])
     await activities.lock(conn, activity.project_id)
     values = {"id": delivery_id, "activity_id": activity.id, "because": because}
-    row = await (await conn.execute(_GIVE_UP, values)).fetchone()
-    if row is None:
+    if (await conn.execute(_GIVE_UP, values)).rowcount == 0:
         raise Invalid({}, CANNOT_BE_CANCELLED)
-    await conn.execute(_STEP_FORWARD, {"integration_id": row["integration_id"], "keys": [row["order_key"]]})
     await logs.append(conn, activity, [(now(), f"{because}\n")])
     await activities.cancel_untold(conn, activity)
-    await receivers.wake(conn, row["integration_id"])
     return await activities.get(conn, activity.project_id, activity.id)
+
+
+async def go_on(conn: Connection, delivery_id: int) -> None:
+    """Have sent what waited for a delivery that was given up."""
+    query = "select integration_id, order_key from delivery where id = %s"
+    row = await (await conn.execute(query, [delivery_id])).fetchone()
+    if row is not None:
+        await conn.execute(_STEP_FORWARD, {"integration_id": row["integration_id"], "keys": [row["order_key"]]})
+        await receivers.wake(conn, row["integration_id"])
 
 
 async def _replay(conn: Connection, integration_id: str, condition: sql.SQL, values: Mapping[str, object]) -> int:
@@ -194,7 +200,6 @@ _REPLAY: Final[LiteralString] = """
 _GIVE_UP: Final[LiteralString] = """
     update delivery set state = 'failed', finished_at = clock_timestamp(), last_error = %(because)s
     where id = %(id)s and activity_id = %(activity_id)s and state in ('pending', 'waiting', 'held')
-    returning integration_id, order_key
 """
 
 _STEP_BACK: Final[LiteralString] = """
