@@ -32,7 +32,7 @@ def place_of(integration: Integration, title: str) -> str:
 
 def opening(letter: Letter, integration: Integration, title: str, delivery: Delivery, schedule: Schedule) -> str:
     """The first line of an attempt."""
-    attempt = f"Attempt {delivery.attempts} of {schedule.most_attempts}"
+    attempt = f"Attempt {delivery.attempts} of at most {schedule.most_attempts}"
     what = f"{len(letter.kept.body):,} bytes, {message_id(letter, integration)}"
     return f"{attempt}: {event_of(letter)} for {place_of(integration, title)} ({what})"
 
