@@ -20,7 +20,7 @@ _FOLDER: Final = Path(__file__).parent
 _ASKED: Final = frozenset({"fetch", "get", "set", "remove", "clear"})
 _LOG_IS_FULL: Final = "(This is all that a script may write. What follows is left out.)"
 _LONGEST_ERROR: Final = 8 * 1024
-_OUT_OF_MEMORY: Final = "out of memory"
+_OUT_OF_MEMORY: Final = "InternalError: out of memory"
 
 
 def exit_code(error: BaseException | None) -> int:
@@ -144,8 +144,8 @@ class World:
         self.context = _quickjs.Context()
         self.host: Callable[[str, str], str] | None = None
         self.context.add_callable("__host", self._ask)
-        self.context.eval("\n" * OUR_LINES + (_FOLDER / "vendor" / "underscore-umd-min.js").read_text())
-        self.context.eval("\n" * OUR_LINES + (_FOLDER / "world.js").read_text())
+        for name in ("vendor/underscore-umd-min.js", "world.js"):
+            self.context.eval("\n" * OUR_LINES + (_FOLDER / name).read_text(encoding="utf-8"))
         self._take("__run", "__finish", "__parse")
         self._warm_up()
 
@@ -204,4 +204,4 @@ def _outcome(world: World, host: Host, order: Mapping[str, Any]) -> Mapping[str,
 
 
 def _failure(text: str) -> Mapping[str, Any]:
-    return {"do": "failed", "out_of_memory": _OUT_OF_MEMORY in text.split("\n", 1)[0], "error": text[:_LONGEST_ERROR]}
+    return {"do": "failed", "out_of_memory": text.startswith(_OUT_OF_MEMORY), "error": text[:_LONGEST_ERROR]}
