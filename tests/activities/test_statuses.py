@@ -15,8 +15,7 @@ from tieline.core.documents import Activity, Deployment, Environment, NewActivit
 from tieline.core.errors import DeployFailed
 from tieline.core.ports import Log, Outcome
 from tieline.core.remote import BuildState
-from tieline.dispatch.sender import Sender
-from tieline.store import environments, integrations
+from tieline.store import environments, integrations, outbox
 
 URL = "https://tieline.example"
 PAGE = f"{URL}/api/projects/{PROJECT.id}/activities/{ACTIVITY.id}"
@@ -80,50 +79,51 @@ async def fail(_activity: Activity, _log: Log) -> Outcome:
     raise DeployFailed("no", 1)
 
 
-async def sent(world: World, new: NewActivity, handler: Any = succeed, host: Host | None = None) -> list[str]:
-    """The states that the host hears when each is sent at once."""
-    host = host or Host()
-    registry = registry_of(host)
-    statuses, sender = BuildStatuses(registry, BOX, URL), Sender(world.db, registry, BOX)
-
-    async def send_and_handle(activity: Activity, log: Log) -> Outcome:
-        await sender.send_deliveries(INTEGRATION.id)
-        outcome: Outcome = await handler(activity, log)
-        return outcome
-
+async def announced(world: World, new: NewActivity, handler: Any = succeed) -> list[dict[str, Any]]:
+    """What is to be told to the Git host, in order."""
+    statuses = BuildStatuses(registry_of(Host()), BOX, URL)
     created = await world.create(new)
-    await Runner(world.db, world.signals, {"*": send_and_handle}, announce=statuses.announce).run(created.id)
-    await sender.send_deliveries(INTEGRATION.id)
-    return host.states(COMMIT)
+    await Runner(world.db, world.signals, {"*": handler}, announce=statuses.announce).run(created.id)
+    async with world.db.transaction() as conn:
+        events = await outbox.take(conn, PROJECT.id, 100)
+    told = [event.delivery for event in events if event.delivery is not None]
+    assert {(each.integration_id, each.kind, each.cause_id) for each in told} <= {
+        (INTEGRATION.id, "commit_status", created.id)
+    }
+    return [each.payload or {} for each in told]
+
+
+async def states(world: World, new: NewActivity, handler: Any = succeed) -> list[str]:
+    return [each["state"] for each in await announced(world, new, handler)]
 
 
 async def test_a_build_is_running_and_then_has_succeeded(world: World) -> None:
-    host = Host()
-    assert await sent(world, kinds.push(PROJECT, PULL, [], 1, ANN), host=host) == ["running", "succeeded"]
-    assert len({status.key for status in host.statuses}) == 1
+    told = await announced(world, kinds.push(PROJECT, PULL, [], 1, ANN))
+    assert [each["state"] for each in told] == ["running", "succeeded"]
+    assert len({each["key"] for each in told}) == 1
 
 
 async def test_a_failed_build_is_told(world: World) -> None:
-    assert await sent(world, kinds.push(PROJECT, PULL, [], 1, ANN), fail) == ["running", "failed"]
+    assert await states(world, kinds.push(PROJECT, PULL, [], 1, ANN), fail) == ["running", "failed"]
 
 
 @pytest.mark.parametrize("make", [kinds.activate, kinds.redeploy, kinds.resume])
 async def test_everything_that_builds_tells(world: World, make: Any) -> None:
-    assert await sent(world, make(PROJECT, PULL, ANN)) == ["running", "succeeded"]
+    assert await states(world, make(PROJECT, PULL, ANN)) == ["running", "succeeded"]
 
 
 @pytest.mark.parametrize("make", [kinds.delete, kinds.deactivate, kinds.pause, kinds.synchronize])
 async def test_nothing_else_does(world: World, make: Any) -> None:
-    assert await sent(world, make(PROJECT, PULL, ANN)) == []
+    assert await states(world, make(PROJECT, PULL, ANN)) == []
 
 
 async def test_nobody_is_told_about_an_environment_that_follows_nothing(world: World) -> None:
     async with world.db.transaction() as conn:
         await environments.save(conn, PROJECT.id, "pr-7", integration_id=None)
-    assert await sent(world, kinds.push(PROJECT, PULL, [], 1, ANN)) == []
+    assert await states(world, kinds.push(PROJECT, PULL, [], 1, ANN)) == []
 
 
 async def test_nobody_is_told_through_an_integration_that_is_being_removed(world: World) -> None:
     async with world.db.transaction() as conn:
         await integrations.mark_deleted(conn, INTEGRATION)
-    assert await sent(world, kinds.push(PROJECT, PULL, [], 1, ANN)) == []
+    assert await states(world, kinds.push(PROJECT, PULL, [], 1, ANN)) == []

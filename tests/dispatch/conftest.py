@@ -1,43 +1,63 @@
-"""An integration whose host keeps the build statuses it is told, or refuses them as tests say."""
+"""A project whose webhooks are told of what happens, and the processes that tell them, side by side in this one."""
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import pytest
 
-from tests.activities.conftest import BOX, furnish
-from tests.unit.core.samples import INTEGRATION, PROJECT
-from tieline.core.documents import Integration
+from tests.activities.conftest import BOX, eventually, furnish
+from tests.unit.core.samples import INTEGRATION, MAIN, PROJECT, PULL
+from tieline.core import kinds
+from tieline.core.clock import now
+from tieline.core.deliveries import Message, Receipt
+from tieline.core.documents import Actor, Environment, Integration
 from tieline.core.errors import RemoteError
 from tieline.core.http import Request, Response
-from tieline.core.ports import Toolbox
+from tieline.core.ports import Journal, Toolbox
 from tieline.core.remote import BuildStatus
-from tieline.dispatch.sender import Sender
+from tieline.core.secret import Secret
+from tieline.dispatch.dispatcher import Dispatcher, Pace
+from tieline.dispatch.fanout import FanOut
+from tieline.dispatch.schedule import Schedule
+from tieline.integrations import webhook
 from tieline.integrations.base import IntegrationType, Registry
+from tieline.integrations.events import EventFields
 from tieline.integrations.fields import IntegrationFields
-from tieline.store import deliveries
+from tieline.net.client import GuardedClient
+from tieline.net.egress import Policy, parse_networks
+from tieline.simulators.receiver import Receiver
+from tieline.store import activities, deliveries, environments, integrations, outbox, receivers
 from tieline.store.database import Database
 from tieline.store.deliveries import NewDelivery
+from tieline.store.listener import Listener
+
+ANN = Actor("user-1", "Ann")
+KEY = "a key of the tests that is long enough"
+URL = "https://tieline.example"
+COMMIT = "c" * 40
+# Soon enough for tests, and long enough to look at what waits.
+QUICK = Schedule(waits=(0.15,) * 8, breaker_failures=100)
+BRISK = Pace(beat=0.2, trusted=1.0, silent=1.5)
 
 
 @dataclass
 class Host:
-    """A host in memory. `errors` are raised one after the other; `slow` holds every answer until it is set."""
+    """A Git host in memory. `errors` are raised one after the other; `slow` holds every answer until it is set."""
 
     statuses: list[BuildStatus] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     slow: asyncio.Event | None = None
     at_once: int = 0
-    most_at_once: int = 0
-    of_key: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    of_commit: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     async def report(self, status: BuildStatus) -> None:
         self.at_once += 1
-        self.of_key[status.commit] += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        assert self.of_key[status.commit] == 1, "two statuses of one commit at once"
+        self.of_commit[status.commit] += 1
+        assert self.of_commit[status.commit] == 1, "two statuses of one commit at once"
         try:
             await (self.slow.wait() if self.slow else asyncio.sleep(0))
             if self.errors:
@@ -45,15 +65,22 @@ class Host:
             self.statuses.append(status)
         finally:
             self.at_once -= 1
-            self.of_key[status.commit] -= 1
+            self.of_commit[status.commit] -= 1
 
-    def states(self, commit: str = "c" * 40) -> list[str]:
+    def states(self, commit: str = COMMIT) -> list[str]:
         return [status.state for status in self.statuses if status.commit == commit]
 
 
-class NoHTTP:
-    async def send(self, request: Request) -> Response:
-        raise RemoteError(f"nothing is to be sent to {request.url}")
+@dataclass
+class Sink:
+    """A receiver in memory that does what a test says with each message, and remembers their ids."""
+
+    do: Callable[[Message, Journal], Awaitable[Receipt]]
+    told: list[str] = field(default_factory=list)
+
+    async def deliver(self, message: Message, journal: Journal) -> Receipt:
+        self.told.append(message.id)
+        return await self.do(message, journal)
 
 
 class NoLimit:
@@ -64,67 +91,182 @@ class NoLimit:
         """Nothing is blocked."""
 
 
-def registry_of(host: Host, *, reports: bool = True) -> Registry:
-    def reporter(_integration: Integration, _toolbox: Toolbox) -> Host:
-        return host
+async def take(_message: Message, _journal: Journal) -> Receipt:
+    return Receipt("delivered", "It was taken.")
 
-    kind = IntegrationType(
+
+class NoHTTP:
+    async def send(self, request: Request) -> Response:
+        raise RemoteError(f"nothing is to be sent to {request.url}")
+
+
+def bitbucket_type(host: Host) -> IntegrationType:
+    """A Git host that is told of build statuses and nothing else."""
+    return IntegrationType(
         key="bitbucket",
         title="Bitbucket",
         summary="",
         fields=IntegrationFields,
         example={},
-        status_reporter=reporter if reports else None,
+        status_reporter=lambda _integration, _toolbox: host,
     )
-    return Registry((kind,), Toolbox(NoHTTP(), NoLimit(), {}))
+
+
+def registry_of(host: Host) -> Registry:
+    """An installation that knows that host alone."""
+    return Registry((bitbucket_type(host),), Toolbox(NoHTTP(), NoLimit(), {}))
 
 
 @dataclass
-class Post:
-    """The outbox and its sender."""
+class Office:
+    """The project, and what is outside of it: a receiver of webhooks, a Git host, and a sink in memory."""
 
     db: Database
-    host: Host
-    sender: Sender
+    dsn: str
+    http: GuardedClient
+    receiver: Receiver
+    host: Host = field(default_factory=Host)
+    sink: Sink = field(default_factory=lambda: Sink(take))
+    open: AsyncExitStack = field(default_factory=AsyncExitStack)
 
-    async def add(self, state: str, commit: str = "c" * 40) -> int:
+    @property
+    def registry(self) -> Registry:
+        inner = IntegrationType(
+            key="inner", title="Inner", summary="", fields=EventFields, example={}, sink=lambda *_: self.sink
+        )
+        return Registry((bitbucket_type(self.host), webhook.TYPE, inner), Toolbox(self.http, NoLimit(), {}, 5))
+
+    async def dispatcher(self, schedule: Schedule = QUICK, pace: Pace = BRISK) -> Dispatcher:
+        """One more process that delivers; it ends with the test."""
+        listener = Listener(self.dsn)
+        await listener.start()
+        self.open.push_async_callback(listener.close)
+        made = Dispatcher(self.db, BOX, self.registry, listener, FanOut(self.db, URL), schedule, pace)
+        await made.start(alone=False)
+        self.open.push_async_callback(made.stop, 2)
+        return made
+
+    @asynccontextmanager
+    async def delivering(self, schedule: Schedule = QUICK) -> AsyncIterator[Dispatcher]:
+        """A process that delivers while the block lasts."""
+        made = await self.dispatcher(schedule)
+        yield made
+        await made.stop(2)
+
+    async def add(self, id: str = "hook", **fields: Any) -> Integration:
+        """An integration that wants to know; a webhook is called at the path that is its id."""
+        kind = self.registry[fields.pop("type", "webhook")]
+        given = {"url": f"{self.receiver.url}/{id}"} if kind.key == "webhook" else {}
+        config = kind.fields.model_validate({**given, **fields}).model_dump(mode="json", exclude={"shared_key"})
+        made = Integration(id, PROJECT.id, kind.key, config, now(), None, secrets={"shared_key": Secret(KEY)})
+        async with self.db.transaction() as conn:
+            await integrations.create(conn, BOX, made, is_git_source=False, is_sink=True)
+        return made
+
+    async def happen(self, environment: Environment = PULL, count: int = 1) -> list[str]:
+        """Something happens in an environment, and is over at once; the ids of the activities."""
+        made = []
+        for _ in range(count):
+            async with self.db.transaction() as conn:
+                new = kinds.environment_updated("smtp", PROJECT, environment, ANN)
+                made.append((await activities.create(conn, new)).id)
+        return made
+
+    async def happen_at_once(self, environments_: list[Environment], each: int) -> list[str]:
+        """Much happens in one transaction, taking turns between the environments; the ids of the activities."""
+        made = []
+        async with self.db.transaction() as conn:
+            for _ in range(each):
+                for environment in environments_:
+                    new = kinds.environment_updated("smtp", PROJECT, environment, ANN)
+                    made.append((await activities.create(conn, new)).id)
+        return made
+
+    async def report(self, state: str, commit: str = COMMIT) -> None:
+        """A build status is to be told to the Git host."""
         status = {
             "commit": commit,
             "key": "key",
             "state": state,
             "name": "Tieline",
             "description": "",
-            "url": "https://tieline.example/",
+            "url": URL,
             "refname": None,
+            "fork": None,
         }
-        order_key = f"{INTEGRATION.id}/{commit}/key"
+        key = f"{INTEGRATION.id}/{commit}/key"
+        new = NewDelivery(PROJECT.id, INTEGRATION.id, "commit_status", None, key, payload=status)
         async with self.db.transaction() as conn:
-            new = NewDelivery(PROJECT.id, INTEGRATION.id, None, "commit_status", order_key, status)
-            return await deliveries.add(conn, new)
+            await activities.lock(conn, PROJECT.id)
+            await outbox.deliver(conn, new)
 
-    async def send(self) -> None:
-        await self.sender.send_deliveries(INTEGRATION.id)
+    async def rows(self, integration_id: str = "hook") -> list[dict[str, Any]]:
+        """The deliveries of an integration, oldest first."""
+        return await self.query("select * from delivery where integration_id = %s order by id", integration_id)
 
-    async def row(self, number: int) -> dict[str, object]:
+    async def attempts(self, delivery_id: int) -> list[dict[str, Any]]:
+        return await self.query("select * from delivery_attempt where delivery_id = %s order by number", delivery_id)
+
+    async def activities(self, integration_id: str = "hook") -> list[dict[str, Any]]:
+        """What an integration's deliveries, and its pauses, tell of themselves, oldest first."""
+        return await self.query("select * from activity where integration_id = %s order by created_at", integration_id)
+
+    async def log(self, activity_id: str) -> str:
+        lines = await self.query("select message from activity_log where activity_id = %s order by seq", activity_id)
+        return "".join(line["message"] for line in lines)
+
+    async def query(self, statement: Any, *values: object) -> list[dict[str, Any]]:
         async with self.db.connection() as conn:
-            cursor = await conn.execute("select * from delivery where id = %s", [number])
-            row = await cursor.fetchone()
-        assert row is not None
-        return row
+            cursor = await conn.execute(statement, values)
+            return await cursor.fetchall() if cursor.description else []
 
-    async def make_due(self) -> None:
-        """Let the time until every next attempt pass."""
-        async with self.db.connection() as conn:
-            await conn.execute("update delivery set next_attempt_at = now() where state = 'pending'")
+    async def until(self, *states: str, integration_id: str = "hook") -> list[dict[str, Any]]:
+        """The deliveries of an integration once they are in these states, oldest first."""
+        seen: list[dict[str, Any]] = []
 
-    async def wait_of(self, number: int) -> timedelta:
-        moment = (await self.row(number))["next_attempt_at"]
-        assert isinstance(moment, datetime)
-        return moment - datetime.now(UTC)
+        async def reached() -> bool:
+            seen[:] = await self.rows(integration_id)
+            return [row["state"] for row in seen] == list(states)
+
+        try:
+            await eventually(reached, 8)
+        except AssertionError:
+            raise AssertionError([(row["state"], row["attempts"], row["last_error"]) for row in seen]) from None
+        return seen
+
+    async def heard(self, count: int, path: str = "/hook") -> list[str]:
+        """The ids of the activities that were told at a path, in order, once there are so many of them."""
+        await self.wait(lambda: len(self.receiver.at(path)) >= count)
+        return [each.document()["id"] for each in self.receiver.at(path)]
+
+    async def wait(self, check: Callable[[], bool]) -> None:
+        async def is_so() -> bool:
+            return check()
+
+        await eventually(is_so, 8)
+
+    async def resume(self, integration_id: str = "hook") -> None:
+        """What an administrator does to have a paused integration go on."""
+        async with self.db.transaction() as conn:
+            found = (await receivers.lock(conn, [integration_id]))[integration_id]
+            fresh = replace(found, failures=0, failing_since=None, closed_until=None, paused_at=None, paused_because="")
+            await receivers.save(conn, fresh)
+            await receivers.release(conn, integration_id)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.open.aclose()
 
 
 @pytest.fixture
-async def post(database: Database) -> Post:
+async def office(database: Database, dsn: str) -> AsyncIterator[Office]:
     await furnish(database)
-    host = Host()
-    return Post(database, host, Sender(database, registry_of(host), BOX))
+    http = GuardedClient(Policy(parse_networks("127.0.0.0/8")), "Tieline/test")
+    async with Receiver(key=KEY) as receiver, Office(database, dsn, http, receiver) as made:
+        yield made
+    await http.close()
+
+
+__all__ = ["MAIN", "PULL", "Office", "deliveries", "environments"]

@@ -7,6 +7,7 @@ claimed is free again soon after it was last heard of.
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
@@ -31,16 +32,25 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-BEAT_SECONDS: Final = 2.0
-SILENT_SECONDS: Final = 12.0
-# What is claimed is left alone a while before others may take it.
-_TRUSTED_SECONDS: Final = 8.0
 MOST_IN_FLIGHT: Final = 1000
 _CLAIMS_AT_ONCE: Final = 4
 _CLOCK_SLACK: Final = 5.0
 # Keys that are being replaced end by themselves, which nobody says.
 _REMEMBERED_SECONDS: Final = 30.0
-_MEND_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often a process looks for what is due, and mends the order, in seconds.
+
+    What one has claimed that was `silent` for so long may be taken by others. Before that it lets go of it itself,
+    when it could not say for the time `trusted` that it is alive.
+    """
+
+    beat: float = 2.0
+    trusted: float = 8.0
+    silent: float = 12.0
+    mend: float = 60.0
 
 
 class Listener(Protocol):
@@ -65,6 +75,7 @@ class Dispatcher:
         listener: Listener,
         fan_out: FanOut,
         schedule: Schedule,
+        pace: Pace | None = None,
     ) -> None:
         self._db = db
         self._box = box
@@ -72,6 +83,7 @@ class Dispatcher:
         self._listener = listener
         self._fan_out = fan_out
         self._schedule = schedule
+        self._pace = pace or Pace()
         self._sender_id = new_id()
         self._recorder = Recorder(db, schedule, self._sender_id, self._wake_in)
         self._post = Post(
@@ -137,7 +149,7 @@ class Dispatcher:
         try:
             async with self._db.connection() as conn:
                 await senders.leave(conn, self._sender_id)
-                await senders.bury(conn, SILENT_SECONDS)
+                await senders.bury(conn, self._pace.silent)
         except TROUBLE as error:
             log.warning("deliveries.lost_database", reason=str(error))
 
@@ -160,7 +172,7 @@ class Dispatcher:
     def _wake_in(self, integration_id: str, seconds: float) -> None:
         if seconds <= 0:
             self._wake(integration_id)
-        elif seconds < BEAT_SECONDS * 10:
+        elif seconds < self._pace.beat * 10:
             # What waits longer is found by looking.
             asyncio.get_running_loop().call_later(seconds, self._wake, integration_id)
 
@@ -179,7 +191,7 @@ class Dispatcher:
             try:
                 async with self._db.connection() as conn:
                     await self._beat(conn)
-                    await senders.bury(conn, SILENT_SECONDS)
+                    await senders.bury(conn, self._pace.silent)
                     await self._mend(conn)
                     for integration_id in await deliveries.integrations_due(conn):
                         self._wake(integration_id)
@@ -192,7 +204,7 @@ class Dispatcher:
                 log.warning("deliveries.lost_database", reason=str(error))
             except Exception:
                 log.exception("deliveries.look_failed")
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(self._pace.beat)
 
     async def _keep_spreading(self) -> None:
         while True:
@@ -214,7 +226,7 @@ class Dispatcher:
 
     async def _mend(self, conn: Connection) -> None:
         """What somebody who died left behind."""
-        if time.monotonic() - self._mended > _MEND_SECONDS:
+        if time.monotonic() - self._mended > self._pace.mend:
             await deliveries.mend_order(conn)
             self._mended = time.monotonic()
 
@@ -229,7 +241,7 @@ class Dispatcher:
         self._clock = (self._beaten, moment)
 
     def _is_trusted(self) -> bool:
-        return time.monotonic() - self._beaten < _TRUSTED_SECONDS
+        return time.monotonic() - self._beaten < self._pace.trusted
 
     async def _courier(self, conn: Connection, integration_id: str) -> Courier | None:
         """Who sends to an integration; None when it is gone. Remembered until somebody changes the integration."""
