@@ -7,6 +7,7 @@ import pytest
 from tests.activities.conftest import World
 from tieline.activities.log import FULL, LogWriter, Superseded
 from tieline.core.documents import Activity
+from tieline.core.lines import LONGEST_LINE, parse_lines
 from tieline.core.ports import Outcome
 from tieline.core.redact import Redactor
 from tieline.store import activities

@@ -11,7 +11,7 @@ from tests.unit.core.samples import ANN, INTEGRATION, MAIN, PROJECT, PULL
 from tieline.core import kinds
 from tieline.core.clock import now
 from tieline.core.ports import Outcome
-from tieline.store import activities, deliveries, environments, hooks, integrations, projects
+from tieline.store import activities, environments, hooks, integrations, projects
 from tieline.store.database import Connection, Database
 from tieline.store.due import wake_due
 
@@ -31,17 +31,12 @@ async def jobs(conn: Connection) -> list[str]:
     return [row["queueing_lock"] for row in await cursor.fetchall()]
 
 
-def status(commit: str = "c") -> deliveries.NewDelivery:
-    return deliveries.NewDelivery(PROJECT.id, INTEGRATION.id, None, "commit_status", commit, {})
-
-
 async def test_every_job_that_was_lost_is_woken_again_once(furnished: Database) -> None:
     async with furnished.transaction() as conn:
         running = await activities.create(conn, kinds.redeploy(PROJECT, MAIN, ANN))
         await activities.begin(conn, running.id)
         waiting = await activities.create(conn, kinds.redeploy(PROJECT, PULL, ANN))
         await activities.create(conn, kinds.redeploy(PROJECT, MAIN, ANN))
-        await deliveries.add(conn, status())
         await hooks.insert_many(conn, [hooks.NewHook(INTEGRATION.id, {}, b"{}", is_signed=True)])
         await conn.execute("update activity set admitted_at = admitted_at - interval '2 seconds'")
         await conn.execute("update hook_delivery set received_at = received_at - interval '3 seconds'")
@@ -50,7 +45,6 @@ async def test_every_job_that_was_lost_is_woken_again_once(furnished: Database) 
         [
             f"activity:{running.id}",
             f"activity:{waiting.id}",
-            f"deliveries:{INTEGRATION.id}",
             f"hooks:{INTEGRATION.id}",
             f"probe:{INTEGRATION.id}",
         ]
@@ -103,7 +97,8 @@ async def test_a_removal_that_failed_leaves_an_environment_that_can_be_removed_a
 
 async def test_the_sweep_and_a_transaction_that_needs_the_same_never_wait_in_circles(furnished: Database) -> None:
     async with furnished.transaction() as conn:
-        await deliveries.add(conn, status("earlier"))
+        await hooks.insert_many(conn, [hooks.NewHook(INTEGRATION.id, {}, b"{}", is_signed=True)])
+        await conn.execute("update hook_delivery set received_at = received_at - interval '3 seconds'")
         await conn.execute("delete from procrastinate_jobs")
         await activities.create(conn, kinds.redeploy(PROJECT, MAIN, ANN))
         await conn.execute("update activity set admitted_at = null")
@@ -114,7 +109,7 @@ async def test_the_sweep_and_a_transaction_that_needs_the_same_never_wait_in_cir
             sweep = asyncio.create_task(wake_due(sweeping))
             await blocked(furnished, by=conn)
             async with asyncio.timeout(0.9):  # PostgreSQL looks for circles after a second
-                await deliveries.add(conn, status("later"))
+                await hooks.insert_many(conn, [hooks.NewHook(INTEGRATION.id, {}, b"{}", is_signed=True)])
         await sweep
 
 

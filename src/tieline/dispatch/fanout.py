@@ -13,7 +13,7 @@ from tieline.store.database import Connection, Database
 from tieline.store.deliveries import NewDelivery, NewMessage
 from tieline.store.outbox import Event
 
-BATCH: Final = 200
+BATCH: Final = 100
 
 
 class FanOut:

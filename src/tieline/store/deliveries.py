@@ -8,7 +8,7 @@ at the same moment the second one sees what both did. What a crash in between le
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, LiteralString
 
@@ -158,7 +158,7 @@ async def add(conn: Connection, new: Sequence[NewDelivery]) -> None:
     """Add deliveries, in order, and wake whoever sends them. Call `advance` when that is committed."""
     if not new:
         return
-    rows = [{"place": place, **asdict(each)} for place, each in enumerate(new)]
+    rows = [{"place": place, **vars(each)} for place, each in enumerate(new)]
     await conn.execute(_ADD, [Jsonb(rows), notify.CHANNEL])
 
 
@@ -234,12 +234,16 @@ async def integrations_due(conn: Connection) -> list[str]:
     return [row["integration_id"] for row in await cursor.fetchall()]
 
 
-async def expire(conn: Connection, keep_days: float, keep_held_days: float, limit: int = 10_000) -> int:
-    """Forget deliveries that ended long ago, those held for very long, and messages nobody waits for; how many went."""
+async def end_activities(conn: Connection, integration_id: str) -> None:
+    """Cancel the activities of what is open: the integration goes, and its deliveries with it."""
+    await conn.execute(_END_ACTIVITIES, {"integration_id": integration_id, "channel": notify.CHANNEL})
+
+
+async def expire(conn: Connection, keep_days: float, keep_held_days: float, limit: int = 10_000) -> None:
+    """Forget deliveries that ended long ago, those held for very long, and messages that nobody waits for."""
     values = {"days": keep_days, "held_days": keep_held_days, "limit": limit}
-    cursor = await conn.execute(_EXPIRE, values)
+    await conn.execute(_EXPIRE, values)
     await conn.execute(_EXPIRE_MESSAGES, values)
-    return cursor.rowcount
 
 
 def _given(result: Result, sender_id: str) -> JSON:
@@ -524,7 +528,21 @@ _INTEGRATIONS_DUE: Final[LiteralString] = """
               and is_first and state = 'waiting' and due_at <= clock_timestamp()))
 """
 
+_END_ACTIVITIES: Final[LiteralString] = """
+    with ended as (
+        update activity set
+            state = 'cancelled', result = 'failure', completion_percent = 100,
+            cancelled_at = clock_timestamp(), completed_at = clock_timestamp(), updated_at = clock_timestamp()
+        from delivery
+        where delivery.integration_id = %(integration_id)s and delivery.activity_id = activity.id
+          and delivery.state in ('pending', 'delivering', 'waiting', 'held') and activity.state = 'in_progress'
+        returning activity.id
+    )
+    select pg_notify(%(channel)s, 'activity:' || id) from ended
+"""
+
 _EXPIRE: Final[LiteralString] = """
+    with gone as (
     delete from delivery where id in (
         select id from delivery
         where state in ('delivered', 'failed') and finished_at < now() - make_interval(secs => %(days)s * 86400)
@@ -532,6 +550,11 @@ _EXPIRE: Final[LiteralString] = """
         select id from delivery
         where state = 'held' and created_at < now() - make_interval(secs => %(held_days)s * 86400)
         limit %(limit)s)
+    returning activity_id)
+    update activity set
+        state = 'cancelled', result = 'failure', completion_percent = 100,
+        cancelled_at = clock_timestamp(), completed_at = clock_timestamp(), updated_at = clock_timestamp()
+    where id in (select activity_id from gone) and state = 'in_progress'
 """
 
 _EXPIRE_MESSAGES: Final[LiteralString] = """

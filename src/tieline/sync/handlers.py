@@ -15,7 +15,7 @@ from tieline.core.errors import GitFailed, Invalid, NotFound, RateLimited, Remot
 from tieline.core.kinds import integration_key
 from tieline.core.ports import ActivityHandler, Log, Outcome
 from tieline.core.remote import HookEvent, Ignored, Scope, merge_scopes
-from tieline.store import activities, hooks, integrations
+from tieline.store import activities, deliveries, hooks, integrations
 from tieline.store.database import Connection
 from tieline.store.hooks import Hook
 from tieline.sync.access import repository_name
@@ -150,6 +150,7 @@ class SourceWork:
         await self._drop_staging(integration)
         self.around.known.forget(integration.id)
         async with self.around.db.transaction() as conn:
+            await deliveries.end_activities(conn, integration.id)
             await integrations.remove(conn, integration.id)
 
     async def maintain(self, project_id: str) -> None:
