@@ -100,6 +100,8 @@ def add_environments(server: Server, project: str, count: int) -> None:
 def add_retries(server: Server, project: str, count: int) -> None:
     """So many deliveries that failed once and are due again, spread over the webhooks of a project."""
     values = {"project": project, "count": count}
-    with database(server) as connection, connection.transaction():
-        connection.execute(_MESSAGES, values)
-        connection.execute(_RETRIES, values)
+    with database(server) as connection:
+        with connection.transaction():
+            connection.execute(_MESSAGES, values)
+            connection.execute(_RETRIES, values)
+        connection.execute("vacuum analyze message, delivery")
