@@ -9,12 +9,12 @@ from tieline.simulators.receiver import Receiver
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
-    """A receiver in a thread of its own."""
+def receiving(key: str | None = None) -> Iterator[Receiver]:
+    """A receiver in a thread of its own, which expects bodies to be signed with the key."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    receiver = Receiver()
+    receiver = Receiver(key=key)
     asyncio.run_coroutine_threadsafe(receiver.open(), loop).result(10)
     try:
         yield receiver

@@ -2,7 +2,7 @@
 
 const { default: Client } = require("platformsh-client");
 
-const { TIELINE_URL: url, ACCESS_TOKEN: access_token, PROJECT: projectId, SITE: siteId } = process.env;
+const { TIELINE_URL: url, ACCESS_TOKEN: access_token, PROJECT: projectId, SITE: siteId, TOLD: toldId } = process.env;
 const client = new Client({ api_url: url, authentication_url: url, authorization: `${url}/oauth2`, access_token });
 const saw = {};
 
@@ -50,6 +50,16 @@ async function activities() {
   saw.sameActivity = [again.id === fetch.id, again.integration === integration.id];
 }
 
+async function deliveries() {
+  const [integration] = await client.getIntegrations(toldId);
+  const [told] = await integration.getActivities("integration.webhook", new Date());
+  const log = [];
+  await told.getLogs((items) => log.push(...items)).exec();
+  saw.told = { type: told.type, state: told.state, result: told.result, text: told.text };
+  saw.toldLog = log.filter((each) => each.data).map((each) => each.data.message);
+  saw.toldOthers = (await integration.getActivities("integration.script", new Date())).length;
+}
+
 async function environments() {
   saw.environments = (await client.getEnvironments(siteId)).map((each) => [each.id, each.status]);
   const environment = await client.getEnvironment(siteId, "pr-1");
@@ -75,6 +85,7 @@ async function capabilities() {
 whoAndWhere()
   .then(integrations)
   .then(activities)
+  .then(deliveries)
   .then(environments)
   .then(capabilities)
   .then(() => console.log(JSON.stringify(saw)))

@@ -9,6 +9,8 @@ from unittest.mock import ANY
 
 import pytest
 
+from tests.cli.programs import wait_until
+from tests.cli.receiving import receiving
 from tests.clients.api import Api
 from tests.clients.installed import NODE, PACKAGES, present
 from tieline.integrations import ALL
@@ -17,7 +19,7 @@ PROGRAM = Path(__file__).with_name("platformsh.cjs")
 
 
 @pytest.fixture(scope="module")
-def saw(api: Api, site: str, empty: str) -> dict[str, Any]:
+def saw(api: Api, site: str, empty: str, told: str) -> dict[str, Any]:
     """What the program saw."""
     present(PACKAGES / "platformsh-client")
     done = subprocess.run(
@@ -28,6 +30,7 @@ def saw(api: Api, site: str, empty: str) -> dict[str, Any]:
             "ACCESS_TOKEN": api.access_token(),
             "PROJECT": empty,
             "SITE": site,
+            "TOLD": told,
         },
         capture_output=True,
         text=True,
@@ -44,6 +47,17 @@ def saw(api: Api, site: str, empty: str) -> dict[str, Any]:
 def empty(api: Api) -> str:
     """A project that is tied to nothing."""
     return api.create_project("Empty")
+
+
+@pytest.fixture(scope="module")
+def told(api: Api) -> str:
+    """A project with a webhook, which has been told of the project's new title."""
+    project = api.create_project("Told")
+    with receiving() as receiver:
+        webhook = api.add(project, type="webhook", url=f"{receiver.url}/hook", events=["project.modify.*"])
+        api.call("PATCH", f"/projects/{project}", {"title": "Told so"})
+        wait_until(lambda: bool(api.read(f"/projects/{project}/integrations/{webhook}/activities")), "a delivery")
+    return project
 
 
 def test_it_knows_who_uses_it_and_their_projects(saw: dict[str, Any], api: Api, site: str, empty: str) -> None:
@@ -85,6 +99,14 @@ def test_activities_are_listed_by_type_and_time(saw: dict[str, Any]) -> None:
     assert set(saw["filtered"]) == {"environment.push", "project.create"}
     assert saw["noneSoEarly"] == []
     assert saw["sameActivity"] == [True, True]
+
+
+def test_deliveries_are_activities_with_a_log(saw: dict[str, Any]) -> None:
+    text = saw["told"].pop("text")
+    assert saw["told"] == {"type": "integration.webhook", "state": "complete", "result": "success"}
+    assert text.startswith("Webhook at http://127.0.0.1:")
+    assert saw["toldLog"][1].startswith("The receiver answered 200. [127.0.0.1] (")
+    assert saw["toldOthers"] == 0
 
 
 def test_a_hook_needs_nobody(saw: dict[str, Any]) -> None:
