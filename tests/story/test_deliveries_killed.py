@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -22,6 +23,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SETTINGS = {"TIELINE_DELIVERY_RETRY_SECONDS": ",".join(["0.1"] * 40), "TIELINE_DELIVERY_BREAKER_SECONDS": "0.2"}
 LOCK = 4711
+# What is written by a clock that is three hours ahead.
+AHEAD: tuple[LiteralString, ...] = (
+    "update delivery set due_at = due_at + interval '3 hours' where state = 'waiting'",
+    "update receiver set closed_until = clock_timestamp() + interval '3 hours'",
+    "update sender set seen_at = seen_at + interval '3 hours'",
+)
 WAITING = "select 1 from pg_locks where locktype = 'advisory' and objid = %s and not granted"
 HOLD = """
     create or replace function hold() returns trigger language plpgsql as $$
@@ -128,3 +135,21 @@ async def test_killed_while_one_receiver_thinks_and_another_has_all(telling: Tel
         assert (judgement.obligations, judgement.duplicates, judgement.breaches) == (6, 1, [])
         assert thinking.arrivals[0].id == thinking.arrivals[1].id
         assert len(done.arrivals) == 3
+
+
+async def test_a_clock_that_was_hours_ahead_until_the_server_was_killed(telling: Telling) -> None:
+    async with telling.hearing("env-8") as receiver:
+        receiver.behave(HOOK, Behaviour(503))
+        await telling.change("env-8")
+
+        async def refused() -> bool:
+            return bool(await telling.errors("env-8"))
+
+        await eventually(refused, what="an attempt to be refused")
+        for moved in AHEAD:
+            await telling.query(moved)
+        await telling.server.kill_group()
+        receiver.behave(HOOK)
+        await telling.server.start()
+        await telling.met(3, seconds=10)
+        assert (await telling.judge()).breaches == []

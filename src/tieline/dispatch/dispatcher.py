@@ -15,6 +15,7 @@ import structlog
 from tieline.core.ids import new_id
 from tieline.core.redact import Redactor
 from tieline.dispatch.channel import Channel, Post
+from tieline.dispatch.claims import Claims
 from tieline.dispatch.courier import INTERRUPTED, Courier
 from tieline.dispatch.fanout import BATCH, FanOut
 from tieline.dispatch.journal import NotOurs
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MOST_IN_FLIGHT: Final = 1000
-_CLAIMS_AT_ONCE: Final = 4
 _CLOCK_SLACK: Final = 5.0
 # Keys that are being replaced end by themselves, which nobody says.
 _REMEMBERED_SECONDS: Final = 30.0
@@ -86,14 +86,15 @@ class Dispatcher:
         self._pace = pace or Pace()
         self._sender_id = new_id()
         self._recorder = Recorder(db, schedule, self._sender_id, self._wake_in)
+        self._letters = Letters(db)
+        self._claims = Claims(db, self._sender_id, self._courier, self._letters)
         self._post = Post(
             db=db,
             sender_id=self._sender_id,
-            letters=Letters(db),
+            letters=self._letters,
             recorder=self._recorder,
-            courier=self._courier,
+            claims=self._claims,
             turns=asyncio.Semaphore(MOST_IN_FLIGHT),
-            claims=asyncio.Semaphore(_CLAIMS_AT_ONCE),
             is_alive=self._is_trusted,
         )
         self._channels: dict[str, Channel] = {}
@@ -114,7 +115,8 @@ class Dispatcher:
         async with self._db.transaction() as conn:
             if alone:
                 await senders.bury_all(conn)
-            await self._beat(conn)
+            await senders.beat(conn, self._sender_id)
+        self._beaten = time.monotonic()
         self._listener.subscribe(outbox.TOPIC, self._heard_of_events)
         self._listener.subscribe(deliveries.TOPIC, self._wake)
         self._listener.subscribe("integrations", self._forget)
@@ -123,6 +125,7 @@ class Dispatcher:
         self._tasks = [
             asyncio.create_task(self._keep_looking(), name="deliveries"),
             asyncio.create_task(self._keep_spreading(), name="events"),
+            asyncio.create_task(self._claims.run(), name="claims"),
         ]
 
     async def stop(self, grace_seconds: float) -> None:
@@ -231,14 +234,15 @@ class Dispatcher:
             self._mended = time.monotonic()
 
     async def _beat(self, conn: Connection) -> None:
+        """Say that we live; and look at the clock, which may have been set back, now or before we began."""
         moment = await senders.beat(conn, self._sender_id)
         self._beaten = time.monotonic()
-        if self._clock is not None:
-            passed = self._beaten - self._clock[0]
-            if (moment - self._clock[1]).total_seconds() < passed - _CLOCK_SLACK:
-                log.warning("clock.set_back")
-                await senders.reset_waits(conn)
-        self._clock = (self._beaten, moment)
+        known, self._clock = self._clock, (self._beaten, moment)
+        if known is None:
+            await senders.reset_waits(conn)
+        elif (moment - known[1]).total_seconds() < self._beaten - known[0] - _CLOCK_SLACK:
+            log.warning("clock.set_back")
+            await senders.reset_waits(conn)
 
     def _is_trusted(self) -> bool:
         return time.monotonic() - self._beaten < self._pace.trusted
@@ -286,7 +290,7 @@ class Dispatcher:
         """Say of what had begun to have effects when its server died that it is not done again."""
         async with self._db.connection() as conn:
             courier = await self._courier(conn, delivery.integration_id)
-        letter = None if delivery.message_id is None else await self._post.letters.get(delivery.message_id)
+        letter = None if delivery.message_id is None else await self._letters.get(delivery.message_id)
         if courier is None:
             return
         subject = Subject(courier.integration, courier.kind.title, letter)

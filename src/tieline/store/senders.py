@@ -22,10 +22,10 @@ async def leave(conn: Connection, sender_id: str) -> None:
 async def bury(conn: Connection, silent_seconds: float) -> int:
     """Free what was claimed by senders that are dead or were never heard of; how many deliveries.
 
+    Who was heard of later than now is dead as well: the clock was set back since, and nobody says so any more.
     What must not be done twice stays claimed, by nobody.
     """
-    dead = "delete from sender where seen_at < clock_timestamp() - make_interval(secs => %s)"
-    await conn.execute(dead, [silent_seconds])
+    await conn.execute(_DEAD, {"silent": silent_seconds})
     cursor = await conn.execute(_BURY)
     return cursor.rowcount
 
@@ -37,13 +37,18 @@ async def bury_all(conn: Connection) -> None:
 
 
 async def reset_waits(conn: Connection) -> None:
-    """Bring what waits back to what was planned: the clock was set back."""
+    """Bring what waits longer than planned back to that: the clock was set back."""
     await conn.execute(_RESET_WAITS)
     await conn.execute("update receiver set closed_until = null where closed_until is not null")
 
 
 _BEAT: Final[LiteralString] = """
     insert into sender (id) values (%s) on conflict (id) do update set seen_at = clock_timestamp() returning seen_at
+"""
+
+_DEAD: Final[LiteralString] = """
+    delete from sender where seen_at not between clock_timestamp() - make_interval(secs => %(silent)s)
+                                             and clock_timestamp() + make_interval(secs => %(silent)s)
 """
 
 _BURY: Final[LiteralString] = """
