@@ -1,4 +1,4 @@
-"""`make demo`: Tieline and a simulated Bitbucket, tied together through the public API, with something to click.
+"""`make demo`: Tieline, a simulated Bitbucket and a receiver of webhooks, tied together through the public API.
 
 Everything lives in a temporary folder and ends with the program. `--once` ends after the tour.
 """
@@ -36,8 +36,12 @@ CONSUMER: Final = {"key": "sample-key", "secret": "sample-secret"}
 BRANCHES: Final = ("feature/search", "redesign")
 PATIENCE_SECONDS: Final = 60.0
 SHOWN_LINES: Final = 20
-# Where the simulator begins to tell how to push, open and merge.
+# Where the simulators begin to tell what to do with them.
 DEVELOPER: Final = "Be its developer:"
+MISBEHAVIOUR: Final = "Have this receiver misbehave"
+KEY: Final = "demo-key-that-webhooks-are-signed-with"
+# How the receiver ends what it says of a delivery that is signed as it should be.
+VERIFIED: Final = "JWS valid, Standard Webhooks valid  -> 200"
 
 
 class DemoFailed(Exception):
@@ -51,6 +55,7 @@ class Places:
     folder: Path
     tieline_port: int
     bitbucket_port: int
+    receiver_port: int
 
     @property
     def tieline(self) -> str:
@@ -59,6 +64,10 @@ class Places:
     @property
     def bitbucket(self) -> str:
         return f"http://127.0.0.1:{self.bitbucket_port}"
+
+    @property
+    def hook(self) -> str:
+        return f"http://127.0.0.1:{self.receiver_port}/hook"
 
     @property
     def deployer(self) -> Path:
@@ -86,13 +95,12 @@ class Stage:
     programs: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
     project: str = ""
 
-    async def start(self, name: str, *arguments: str, settings: Mapping[str, str] | None = None) -> None:
-        """Start a `tieline` command; its output goes to a file of its own."""
+    async def start(self, name: str, *command: str | Path, settings: Mapping[str, str] | None = None) -> None:
+        """Start a program; its output goes to a file of its own."""
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("TIELINE_")}
         with self.output_of(name).open("wb") as output:
             self.programs[name] = await asyncio.create_subprocess_exec(
-                TIELINE,
-                *arguments,
+                *command,
                 env={**inherited, **(settings or {})},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
@@ -175,7 +183,7 @@ def temporary_folder() -> Iterator[Path]:
 
 @asynccontextmanager
 async def open_stage(folder: Path) -> AsyncIterator[Stage]:
-    places = Places(folder, free_port(8420), free_port(8421))
+    places = Places(folder, free_port(8420), free_port(8421), free_port(8422))
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with aiohttp.ClientSession(headers=headers) as http:
         stage = Stage(places, http)
@@ -188,8 +196,14 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
 async def start_bitbucket(stage: Stage) -> None:
     address = f"127.0.0.1:{stage.places.bitbucket_port}"
     folder = stage.places.folder / "bitbucket"
-    await stage.start("bitbucket", "simulate", "bitbucket", "--listen", address, "--data", str(folder))
+    await stage.start("bitbucket", TIELINE, "simulate", "bitbucket", "--listen", address, "--data", str(folder))
     await stage.until_said("bitbucket", DEVELOPER)
+
+
+async def start_receiver(stage: Stage) -> None:
+    command = (sys.executable, "-m", "tieline.simulators.receiver", "--port", str(stage.places.receiver_port))
+    await stage.start("receiver", *command, settings={"RECEIVER_KEY": KEY})
+    await stage.until_said("receiver", MISBEHAVIOUR)
 
 
 async def start_tieline(stage: Stage) -> None:
@@ -199,13 +213,18 @@ async def start_tieline(stage: Stage) -> None:
         f"export STATIC_SITE_ROOT='{places.folder / 'sites'}'\nexec '{SITE_DEPLOYER}' \"$@\"\n"
     )
     places.deployer.chmod(0o755)
-    await stage.start("tieline", "serve", settings=places.settings())
+    await stage.start("tieline", TIELINE, "serve", settings=places.settings())
     await stage.until_said("tieline", "is ready at")
 
 
-async def connect(stage: Stage) -> None:
+async def create_project(stage: Stage) -> None:
     created = await stage.call("POST", "/projects", {"title": "Demo"})
     stage.project = f"/projects/{created['_embedded']['entity']['id']}"
+    webhook = {"type": "webhook", "url": stage.places.hook, "shared_key": KEY, "events": ["environment.*"]}
+    await stage.call("POST", f"{stage.project}/integrations", webhook)
+
+
+async def connect(stage: Stage) -> None:
     integration = {
         "type": "bitbucket",
         "repository": REPOSITORY,
@@ -240,16 +259,37 @@ async def activate_branches(stage: Stage) -> None:
     await stage.until("every environment to be deployed", all_deployed)
 
 
+def deliveries(stage: Stage) -> list[str]:
+    """What the receiver has said of each webhook that arrived."""
+    said = stage.output_of("receiver").read_text().partition(MISBEHAVIOUR)[2]
+    return [line for line in said.splitlines() if " -> " in line]
+
+
+async def wait_for_webhooks(stage: Stage) -> None:
+    """Every environment that runs was deployed by an activity that the receiver is told of."""
+    expected = len(await environments(stage))
+
+    async def told() -> bool:
+        return len(deliveries(stage)) >= expected
+
+    await stage.until("webhooks to arrive", told)
+    if unsigned := [each for each in deliveries(stage) if not each.endswith(VERIFIED)]:
+        raise DemoFailed("A webhook is not signed as it should be:\n" + "\n".join(unsigned))
+
+
 def url_of(environment: JSON) -> str:
     return str(environment["_links"].get("public-url", {}).get("href", ""))
 
 
 STEPS: Final = (
     ("Start a simulated Bitbucket with the repository acme/site", start_bitbucket),
+    ("Start a receiver of webhooks, which verifies their signatures", start_receiver),
     ("Start Tieline on its embedded PostgreSQL", start_tieline),
-    ("Create a project and connect it to the repository", connect),
+    ("Create a project with a webhook to that receiver", create_project),
+    ("Connect it to the repository", connect),
     ("Wait for the branches and the pull request", wait_for_environments),
     ("Activate the branches, build and deploy", activate_branches),
+    ("Wait for the receiver to be told", wait_for_webhooks),
 )
 
 
@@ -264,7 +304,7 @@ async def perform(stage: Stage, console: Console) -> None:
 
 
 async def show(stage: Stage, console: Console) -> None:
-    """The list of the integrations as it is answered, and the environments with what their pages say."""
+    """The integrations as they are answered, the environments with what their pages say, the webhooks that arrived."""
     console.print(f"\n[bold]GET {stage.project}/integrations")
     console.print_json(data=await stage.call("GET", f"{stage.project}/integrations"))
     table = Table(box=box.SIMPLE, pad_edge=False, title="Environments", title_justify="left", title_style="bold")
@@ -274,6 +314,8 @@ async def show(stage: Stage, console: Console) -> None:
         shown = (each["id"], each["name"], each["status"], url_of(each))
         table.add_row(*map(escape, (*shown, await headline(url_of(each)))))
     console.print(table)
+    console.print("[bold]What the receiver of the webhook says")
+    tell(console, "\n".join(deliveries(stage)))
 
 
 async def headline(url: str) -> str:
@@ -294,14 +336,16 @@ def invite(stage: Stage, console: Console, *, once: bool) -> None:
         "TIELINE_PROJECT": stage.project.rpartition("/")[2],
     }
     exports = "".join(f"  export {name}={value}\n" for name, value in client.items())
-    said = stage.output_of("bitbucket").read_text()
+    bitbucket, receiver = (stage.output_of(name).read_text() for name in ("bitbucket", "receiver"))
     stays = "\nWithout ONCE=1 all this keeps serving, and there is more to try.\n" if once else "\n"
     console.print(f"{stays}[bold]Watch it follow[/], in another terminal and in this folder:\n")
     tell(
         console,
         f'{exports}  export PATH="$PWD/.venv/bin:$PATH"\n  tieline activity list\n  tieline activity log --follow\n',
     )
-    tell(console, said[said.index(DEVELOPER) :])
+    tell(console, bitbucket[bitbucket.index(DEVELOPER) :].rstrip())
+    tell(console, receiver[receiver.index(MISBEHAVIOUR) :].partition("\n\n")[0])
+    tell(console, "See what became of it:\n  tieline delivery list webhook\n")
 
 
 def tell(console: Console, text: str) -> None:

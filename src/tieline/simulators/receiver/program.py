@@ -51,7 +51,7 @@ def _introduce(receiver: Receiver) -> str:
 Start Tieline with this setting, and add a webhook:
   export TIELINE_EGRESS_ALLOW=127.0.0.0/8
   tieline integration add webhook --url {receiver.url}/hook --shared-key env:{KEY_VARIABLE}
-Have it misbehave, and behave again:
+Have this receiver misbehave, and behave again:
   curl -sS {receiver.url}/_simulator/behaviours -d '{{"path": "/hook", "status": 503, "retry_after": "5"}}'
   curl -sS {receiver.url}/_simulator/behaviours -d '{{"path": "/hook"}}'
 """
