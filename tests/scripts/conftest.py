@@ -98,7 +98,7 @@ class Desk:
     receiver: Receiver
     notes: list[Notes] = field(default_factory=list)
 
-    async def run(self, source: str, activity: dict[str, Any] | None = None, **others: ScriptRunner) -> Ran:
+    async def run(self, source: str, activity: dict[str, Any] | None = None, **others: Any) -> Ran:
         notes = Notes()
         self.notes.append(notes)
         receipt = await self.script(source, **others).deliver(
@@ -112,10 +112,10 @@ class Desk:
         assert ran.receipt.verdict == "delivered", (ran.receipt, ran.lines)
         return ran.lines
 
-    def script(self, source: str, runner: ScriptRunner | None = None) -> ActivityScript:
+    def script(self, source: str, runner: ScriptRunner | None = None, fetch_seconds: float = 20.0) -> ActivityScript:
         integration = replace(INTEGRATION, type="script", config={"script": source})
         store = PostgresScriptStore(self.db, BOX)
-        return ActivityScript(integration, self.http, Scripting(runner or self.runner, store))
+        return ActivityScript(integration, self.http, Scripting(runner or self.runner, store), fetch_seconds)
 
     async def give(self, name: str, value: str, *, is_json: bool = False, is_sensitive: bool = False) -> None:
         """Add a variable."""

@@ -90,6 +90,19 @@ async def test_what_cannot_be_sent_is_an_exception_that_can_be_caught(desk: Desk
     assert "10.0.0.1" in lines[0]
 
 
+async def test_answers_that_are_too_large_or_never_come(desk: Desk) -> None:
+    desk.receiver.behave("/large", Behaviour(size=5 << 20))
+    desk.receiver.behave("/silent", Behaviour(hang=True))
+    source = "\n".join(
+        f"try {{ fetch('{desk.receiver.url}/{path}') }} catch (e) {{ console.log(e.message) }}"
+        for path in ("large", "silent")
+    )
+    ran = await desk.run(source, fetch_seconds=0.3)
+    assert ran.receipt.verdict == "delivered"
+    assert [line for line in ran.lines if "4194304" in line]
+    assert ran.lines[-1] == f"{desk.receiver.url} did not answer in full within 0.3 s."
+
+
 async def test_no_script_frames_requests_itself(desk: Desk) -> None:
     headers = '{"Content-Length": "3", "transfer-encoding": "chunked", "Host": "other.example", "X-Kept": "yes"}'
     await desk.lines(f'fetch("{desk.receiver.url}/framed", {{method: "POST", headers: {headers}, body: "body"}})')
@@ -216,13 +229,14 @@ async def test_variables(desk: Desk) -> None:
     await desk.give("channel", "#deployments")
     await desk.give("people", '["ann", 5]', is_json=True)
     await desk.give("token", "hunter2-hunter2", is_sensitive=True)
+    await desk.give("accounts", '{"shop": {"password": "correct horse"}}', is_json=True, is_sensitive=True)
     source = """
         console.log(variables.channel, variables.people, Object.keys(variables).length);
-        console.log("the token is " + variables.token);
+        console.log("the token is " + variables.token, variables.accounts.shop.password);
         throw new Error("not taken: " + variables.token);
     """
     ran = await desk.run(source)
-    assert ran.lines[:2] == ['#deployments ["ann",5] 3', "the token is ********"]
+    assert ran.lines[:2] == ['#deployments ["ann",5] 4', "the token is ******** ********"]
     assert ran.receipt.sentence == "The script failed: Error: not taken: ********"
     assert "hunter2" not in ran.notes.text
 
