@@ -114,9 +114,9 @@ class Zygote:
 
     async def close(self) -> None:
         """End it and all that it has forked, and wait for that."""
-        self._control.close()
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
+        self._control.close()
         await _end(self._process)
 
     def _kill(self, number: int) -> None:
