@@ -14,7 +14,9 @@ from bench.table import Row
 from bench.webhooks import webhooks
 
 RECEIVERS = 10
-EVENTS = 500
+EVENTS = 400
+# Celery takes long, and its rate does not depend on how many tasks there are.
+CELERY_EVENTS = 100
 ROUNDS = 5
 LATENCY_SECONDS = 20
 
@@ -32,17 +34,19 @@ async def deliveries(folder: Path) -> list[Row]:
         at_will = await webhooks(server, db, receivers.urls, ordered=False)
         for round_ in range(ROUNDS + 1):
             events = EVENTS if round_ else EVENTS // 10
-            count = events * RECEIVERS
             ours = await ordered.deliver(events, receivers)
             unordered = await at_will.deliver(events, receivers)
             posts = ordered.posts(events)
             bare = await post_all(posts)
-            theirs = await celery.deliver_all(posts)
+            some = posts[: CELERY_EVENTS * RECEIVERS]
+            theirs = await celery.deliver_all(some)
             for report in await receivers.report():
-                assert report.requests == events * 2
+                assert report.requests == (len(posts) + len(some)) / RECEIVERS
             if round_:  # the first is to warm up
-                for name, seconds in (("ours", ours), ("unordered", unordered), ("bare", bare), ("theirs", theirs)):
-                    rates[name].append(count / seconds)
+                rates["ours"].append(len(posts) / ours)
+                rates["unordered"].append(len(posts) / unordered)
+                rates["bare"].append(len(posts) / bare)
+                rates["theirs"].append(len(some) / theirs)
         per_second = median(rates["ours"])
         soon = await ordered.first_bytes(receivers, RECEIVERS, per_second / 4 / RECEIVERS, LATENCY_SECONDS)
     p99 = percentile(soon, 0.99) * 1000
