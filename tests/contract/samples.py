@@ -89,6 +89,27 @@ BITBUCKET: Final = HookSamples(
 HOOKS: Final[dict[str, HookSamples]] = {"bitbucket": BITBUCKET}
 
 
+@dataclass(frozen=True)
+class SinkSample:
+    """An integration that calls a URL for each message: its fields, and sensitive variables. Both have `PLANTED`."""
+
+    fields: Callable[[str], dict[str, Any]]
+    variables: dict[str, str]
+
+
+PLANTED: Final = "planted-secret-of-one-who-is-told"
+TELLS: Final = """
+const headers = { Authorization: `Bearer ${variables.KEY}` };
+const answer = fetch("%s", { method: "POST", headers, body: JSON.stringify(activity) });
+console.log("The key is", variables.KEY);
+if (!answer.ok) throw new Error(`${answer.status}: ${answer.text()}`);
+"""
+SINKS: Final[dict[str, SinkSample]] = {
+    "webhook": SinkSample(lambda url: {"url": url, "shared_key": PLANTED}, {}),
+    "script": SinkSample(lambda url: {"script": TELLS % url}, {"KEY": PLANTED}),
+}
+
+
 def writable(kind: IntegrationType) -> Iterator[tuple[str, bool]]:
     """Every field that a client may send, by dotted name, and whether it must be sent with its object."""
     yield from _writable(kind.fields, "")

@@ -18,8 +18,10 @@ from tests.cli.programs import (
     clean_environment,
     free_port,
     running,
+    wait_until,
     wait_until_answered,
 )
+from tests.clients.api import Api
 from tests.conftest import fresh_database
 from tieline.store.embedded import EmbeddedServer
 
@@ -54,10 +56,49 @@ TYPE = IntegrationType(
 )
 '''
 
+TOLD = '''
+from typing import Annotated
+
+from tieline.core.deliveries import Message, Receipt
+from tieline.core.documents import Integration
+from tieline.core.ports import Journal, Toolbox
+from tieline.integrations.base import IntegrationType
+from tieline.integrations.events import EventFields
+from tieline.integrations.fields import WRITE_ONLY
+
+
+class BellFields(EventFields):
+    tune: str
+    """What it plays."""
+
+    code: Annotated[str, WRITE_ONLY]
+    """The code that the bell listens to."""
+
+
+class Bell:
+    def __init__(self, integration: Integration, toolbox: Toolbox) -> None:
+        self._tune, self._code = integration.config["tune"], integration.secrets["code"]
+
+    async def deliver(self, message: Message, journal: Journal) -> Receipt:
+        await journal.write(f"With {self._code.reveal()} for {message.document()['type']}: {self._tune}")
+        return Receipt("delivered", "It rang.")
+
+
+TYPE = IntegrationType(
+    key="health.bell",
+    title="Bell",
+    summary="A bell rings when something happens.",
+    fields=BellFields,
+    example={"type": "health.bell", "tune": "ding", "code": "1234"},
+    sink=Bell,
+)
+'''
+MODULES = {"health_bell": TOLD, "health_lamp": MODULE}
+
 
 @dataclass
 class Copy:
-    """Tieline with one type more, which runs."""
+    """Tieline with two types more, which runs."""
 
     folder: Path
     url: str
@@ -85,12 +126,13 @@ class Copy:
         return call("GET", self.url + path, ADMIN_TOKEN)
 
 
-@pytest.fixture
-def copy(postgres: EmbeddedServer, tmp_path: Path) -> Iterator[Copy]:
-    folder = tmp_path
+@pytest.fixture(scope="module")
+def copy(postgres: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
+    folder = tmp_path_factory.mktemp("copy")
     for part in ("src", "tools", "docs"):
         shutil.copytree(ROOT / part, folder / part)
-    add_type(folder / "src" / "tieline" / "integrations")
+    for name, module in MODULES.items():
+        add_type(folder / "src" / "tieline" / "integrations", name, module)
     port = free_port()
     made = Copy(folder, f"http://127.0.0.1:{port}")
     with fresh_database(postgres) as dsn:
@@ -105,12 +147,12 @@ def copy(postgres: EmbeddedServer, tmp_path: Path) -> Iterator[Copy]:
             yield made
 
 
-def add_type(integrations: Path) -> None:
-    (integrations / "health_lamp.py").write_text(MODULE)
+def add_type(integrations: Path, name: str, module: str) -> None:
+    (integrations / f"{name}.py").write_text(module)
     registry = integrations / "__init__.py"
     text = registry.read_text()
-    with_import = text.replace("    health_email,\n", "    health_email,\n    health_lamp,\n")
-    registry.write_text(with_import.replace("    blackfire.TYPE,\n", "    blackfire.TYPE,\n    health_lamp.TYPE,\n"))
+    with_import = text.replace("    health_email,\n", f"    health_email,\n    {name},\n")
+    registry.write_text(with_import.replace("    blackfire.TYPE,\n", f"    blackfire.TYPE,\n    {name}.TYPE,\n"))
 
 
 def test_a_new_type_is_known_everywhere_by_itself(copy: Copy) -> None:
@@ -146,3 +188,25 @@ def test_a_new_type_is_known_everywhere_by_itself(copy: Copy) -> None:
     )
     assert "| `code` | string | required | The code that the lamp listens to. Write-only. |" in page
     assert "integration does not act yet" in (copy.folder / "log").read_text()
+
+
+def test_a_new_type_that_is_told_of_activities_has_all_that_deliveries_have(copy: Copy) -> None:
+    api = Api(copy.url, ADMIN_TOKEN)
+    project = api.create_project("Church")
+    fields = {"type": "health.bell", "tune": "ding dong", "code": "code-4711", "events": ["project.modify.*"]}
+    bell = f"/projects/{project}/integrations/{api.add(project, **fields)}"
+    api.call("PATCH", f"/projects/{project}", {"title": "Chapel"})
+    wait_until(lambda: [each["state"] for each in api.read(f"{bell}/deliveries")] == ["delivered"], "the bell")
+
+    (delivery,) = api.read(f"{bell}/deliveries")
+    (activity,) = api.read(f"{bell}/activities?type=integration.health.bell")
+    assert (activity["id"], activity["result"]) == (delivery["own_activity"], "success")
+    assert activity["text"] == "Bell is told of project.modify.title (complete)"
+    log = api.call("GET", f"/projects/{project}/activities/{activity['id']}/log").body.decode()
+    assert "With ******** for project.modify.title: ding dong" in log
+    assert "It rang." in log
+
+    paused = api.call("POST", f"{bell}/pause", {"reason": "It is Sunday."})
+    assert paused.status == 200
+    shown = copy.tieline("delivery", "status", "health.bell", "--project", project)
+    assert "It is Sunday." in shown
