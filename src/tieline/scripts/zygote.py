@@ -10,6 +10,7 @@ import select
 import signal
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -47,7 +48,13 @@ class Zygote:
         os.set_blocking(wakes, False)
         signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._report(READY, int(self.instructions is not None))
+        with suppress(ConnectionError):  # the server has gone
+            self._report(READY, int(self.instructions is not None))
+            self._obey_until_the_end(woken)
+        for pid in self.runs:
+            os.kill(pid, signal.SIGKILL)
+
+    def _obey_until_the_end(self, woken: int) -> None:
         control = self.control.fileno()
         is_wanted = True
         while is_wanted:
@@ -57,8 +64,6 @@ class Zygote:
                 self._reap()
             if control in ready:
                 is_wanted = self._obey()
-        for pid in self.runs:
-            os.kill(pid, signal.SIGKILL)
 
     def _obey(self) -> bool:
         """Take one order; False when there will be no more."""
