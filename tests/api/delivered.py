@@ -65,9 +65,9 @@ class Post:
 
     async def claim(self) -> list[Delivery]:
         """Take what may be sent now."""
-        wanted = Claim(SENDER, self.integration_id, lanes=16, run=1, lanes_failing=16, lanes_closed=16)
+        wanted = Claim(self.integration_id, lanes=16, run=1, lanes_failing=16, lanes_closed=16)
         async with self.instance.services.db.connection() as conn:
-            return await deliveries.claim(conn, wanted)
+            return await deliveries.claim(conn, SENDER, [wanted])
 
     async def end(self, *claimed: Delivery, state: DeliveryState = "delivered", **attempt: Any) -> None:
         """Write what became of what was taken."""

@@ -2,18 +2,19 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 
+from tieline.dispatch.claims import Claims
 from tieline.dispatch.courier import Courier
 from tieline.dispatch.journal import NotOurs
 from tieline.dispatch.letters import Letters
 from tieline.dispatch.recorder import Outcome, Recorder
 from tieline.store import deliveries
-from tieline.store.database import TROUBLE, Connection, Database
+from tieline.store.database import TROUBLE, Database
 from tieline.store.deliveries import Claim, Delivery
 
 log = structlog.get_logger()
@@ -32,10 +33,22 @@ class Post:
     sender_id: str
     letters: Letters
     recorder: Recorder
-    courier: Callable[[Connection, str], Awaitable[Courier | None]]
+    claims: Claims
     turns: asyncio.Semaphore
-    claims: asyncio.Semaphore
     is_alive: Callable[[], bool]
+
+
+@dataclass
+class _Lane:
+    """What goes out one after the other: what is left of it, and what of it is being written.
+
+    `heard` is how often there was news when it was taken, `was_full` whether there may have been more at that time.
+    """
+
+    left: list[Delivery]
+    heard: int
+    was_full: bool
+    written: list[asyncio.Future[None]] = field(default_factory=list)
 
 
 class Channel:
@@ -47,9 +60,15 @@ class Channel:
         self._lanes: set[asyncio.Task[None]] = set()
         self._event = asyncio.Event()
         self._hungry = True
+        self._heard = 0
         self._stopping = False
 
     def wake(self) -> None:
+        """There may be more to send."""
+        self._heard += 1
+        self._look_again()
+
+    def _look_again(self) -> None:
         self._hungry = True
         self._event.set()
 
@@ -79,11 +98,9 @@ class Channel:
             await asyncio.wait(self._lanes)
 
     async def _fill(self) -> None:
-        async with self._post.claims:
-            batch = await self._claim()
-        if batch is None:
+        courier, claimed = await self._post.claims.claim(self._wanted())
+        if courier is None:
             return
-        courier, claimed = batch
         for run in in_order(claimed):
             lane = asyncio.create_task(self._send_in_order(courier, run))
             self._lanes.add(lane)
@@ -93,25 +110,11 @@ class Channel:
         self._lanes.discard(lane)
         if not lane.cancelled() and (error := lane.exception()) is not None:
             log.error("delivery.lane_failed", integration=self._integration_id, error=repr(error))
-        self.wake()
-
-    async def _claim(self) -> tuple[Courier, list[Delivery]] | None:
-        """Take what may go out now, with who takes it there; None when the integration is gone."""
-        post = self._post
-        async with post.db.connection() as conn:
-            courier = await post.courier(conn, self._integration_id)
-            if courier is None:
-                return None
-            if courier.reporter is not None:
-                await deliveries.supersede(conn, self._integration_id)
-            claimed = await deliveries.claim(conn, self._wanted())
-            await post.letters.prefetch(conn, {each.message_id for each in claimed if each.message_id is not None})
-        return courier, claimed
+        self._look_again()
 
     def _wanted(self) -> Claim:
         left, busy = MOST_LANES - len(self._lanes), len(self._lanes)
         return Claim(
-            self._post.sender_id,
             self._integration_id,
             lanes=left,
             run=LONGEST_RUN,
@@ -121,34 +124,45 @@ class Channel:
 
     async def _send_in_order(self, courier: Courier, run: Sequence[Delivery]) -> None:
         """Send one after the other until one is not taken; done when it is written what became of them."""
-        written: list[asyncio.Future[None]] = []
-        left = list(run)
+        lane = _Lane(list(run), self._heard, len(run) >= LONGEST_RUN)
         try:
-            while left and self._post.is_alive() and not self._stopping:
-                outcome = await self._send(courier, left[0])
-                last = left.pop(0)
-                written.append(self._post.recorder.put(outcome))
-                if len(written) > MOST_UNWRITTEN:
-                    await written.pop(0)
-                if outcome.receipt is None or outcome.receipt.verdict != "delivered":
-                    break
-                left = left or await self._more(last)
+            while lane.left and self._post.is_alive() and not self._stopping:
+                await self._send_next(courier, lane)
         except NotOurs:
-            left.pop(0)
+            lane.left.pop(0)
         except TROUBLE as error:
             log.warning("delivery.lost_database", reason=str(error), integration=self._integration_id)
         finally:
             # What was cancelled in the middle may have arrived; it is sent again under the same id.
-            written += [self._post.recorder.put(Outcome(each)) for each in left]
-        await asyncio.gather(*written)
+            lane.written += [self._post.recorder.put(Outcome(each)) for each in lane.left]
+        await asyncio.gather(*lane.written)
 
-    async def _more(self, last: Delivery) -> list[Delivery]:
-        """What follows in the same order. Nobody else can have it while this lane has what comes before."""
-        if last.order_key is None:
+    async def _send_next(self, courier: Courier, lane: "_Lane") -> None:
+        outcome = await self._send(courier, lane.left[0])
+        sent = lane.left.pop(0)
+        behind, lane.left = lane.left, []
+        try:
+            if outcome.receipt is not None and outcome.receipt.verdict == "delivered":
+                lane.left = behind or await self._more(sent, lane)
+            else:
+                lane.written += [self._post.recorder.put(Outcome(each)) for each in behind]
+        finally:
+            lane.written.append(self._post.recorder.put(outcome))
+        if len(lane.written) > MOST_UNWRITTEN:
+            await lane.written.pop(0)
+
+    async def _more(self, last: Delivery, lane: "_Lane") -> list[Delivery]:
+        """What follows in the same order, if there may be anything.
+
+        Until it is written what became of the last one, what follows is nobody else's to take.
+        """
+        if last.order_key is None or not (lane.was_full or lane.heard != self._heard):
             return []
+        lane.heard = self._heard
         async with self._post.db.connection() as conn:
             more = await deliveries.claim_next(conn, self._post.sender_id, last, LONGEST_RUN)
             await self._post.letters.prefetch(conn, {each.message_id for each in more if each.message_id is not None})
+        lane.was_full = len(more) >= LONGEST_RUN
         return more
 
     async def _send(self, courier: Courier, delivery: Delivery) -> Outcome:

@@ -28,8 +28,8 @@ class FanOut:
         async with self._db.transaction() as conn:
             events = await outbox.take(conn, project_id, BATCH)
             new = await self._deliveries(conn, project_id, events) if events else []
-            await deliveries.add(conn, new)
-        if new:
+            has_waiting = await deliveries.add(conn, new)
+        if has_waiting:
             async with self._db.connection() as conn:
                 await deliveries.advance(conn, new)
         return len(events)
@@ -54,8 +54,9 @@ class FanOut:
         """Keep the messages of activities. Only what has ended has all of its log."""
         if not told:
             return []
-        ended = [each.id for each in told if each.state in ("complete", "cancelled")]
-        tails = await logs.tails(conn, ended, SENT_LOG)
+        # What was never begun is only a record, and has no log.
+        ended = [each.id for each in told if each.state in ("complete", "cancelled") and each.attempt > 0]
+        tails = await logs.tails(conn, ended, SENT_LOG) if ended else {}
         return await deliveries.add_messages(conn, [self._message(each, tails) for each in told])
 
     def _message(self, activity: Activity, tails: Mapping[str, tuple[str, bool]]) -> NewMessage:

@@ -25,7 +25,7 @@ from tieline.store.deliveries import ActivityRow, AttemptRow, Delivery, Result
 
 log = structlog.get_logger()
 
-MOST_AT_ONCE: Final = 256
+MOST_AT_ONCE: Final = 128
 UNWRITTEN: Final = Receipt("refused", "What became of it could not be written; the log has more.", error="internal")
 _RETRY_SECONDS: Final = 1.0
 Woken = Callable[[str, float], None]

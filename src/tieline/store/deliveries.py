@@ -84,13 +84,12 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Claim:
-    """How much a sender takes at once.
+    """How much a sender takes of one integration at once.
 
     `lanes` may go out side by side, of each key `run` in a row; where the receiver fails, `lanes_failing` one by one,
     and `lanes_closed` where the breaker has just let it be tried again.
     """
 
-    sender_id: str
     integration_id: str
     lanes: int
     run: int
@@ -154,12 +153,16 @@ async def add_messages(conn: Connection, new: Sequence[NewMessage]) -> list[int]
     return sorted(row["id"] for row in await cursor.fetchall())
 
 
-async def add(conn: Connection, new: Sequence[NewDelivery]) -> None:
-    """Add deliveries, in order, and wake whoever sends them. Call `advance` when that is committed."""
+async def add(conn: Connection, new: Sequence[NewDelivery]) -> bool:
+    """Add deliveries, in order, and wake whoever sends them; whether any of them has to wait for another.
+
+    If so, call `advance` when that is committed.
+    """
     if not new:
-        return
+        return False
     rows = [{"place": place, **vars(each)} for place, each in enumerate(new)]
-    await conn.execute(_ADD, [Jsonb(rows), notify.CHANNEL])
+    row = await (await conn.execute(_ADD, [Jsonb(rows), notify.CHANNEL])).fetchone()
+    return bool(row and row["has_waiting"])
 
 
 async def messages(conn: Connection, message_ids: Collection[int], most_bytes: int) -> dict[int, KeptMessage]:
@@ -168,18 +171,22 @@ async def messages(conn: Connection, message_ids: Collection[int], most_bytes: i
     return {row["id"]: _message(row) for row in await cursor.fetchall()}
 
 
-async def claim(conn: Connection, wanted: Claim) -> list[Delivery]:
+async def claim(conn: Connection, sender_id: str, wanted: Sequence[Claim]) -> list[Delivery]:
     """Take what may go out now, in order; fresh ones have their share however many are tried again.
 
-    Nothing while the receiver is paused or left alone. Called outside of a transaction, as it is to be, it may be lost
+    Nothing where the receiver is paused or left alone. Called outside of a transaction, as it is to be, it may be lost
     with the database, and only means that something is sent again.
     """
-    cursor = await conn.execute(_CLAIM, vars(wanted))
+    rows = Jsonb([vars(each) for each in wanted])
+    cursor = await conn.execute(_CLAIM, {"wanted": rows, "sender_id": sender_id})
     return sorted((_from_row(row) for row in await cursor.fetchall()), key=lambda each: each.id)
 
 
 async def claim_next(conn: Connection, sender_id: str, last: Delivery, run: int) -> list[Delivery]:
-    """Take what follows a delivery that the caller has sent, of the same key and at most `run` in a row, in order."""
+    """Take what follows a delivery that the caller has, of the same key and at most `run` in a row, in order.
+
+    Nothing when it is not the caller's any more: what follows is then for others to take.
+    """
     values = {**vars(last), "sender_id": sender_id, "run": run}
     cursor = await conn.execute(_CLAIM_NEXT, values)
     return sorted((_from_row(row) for row in await cursor.fetchall()), key=lambda each: each.id)
@@ -309,74 +316,88 @@ _ADD: Final[LiteralString] = """
                     where first.integration_id = given.integration_id and first.order_key = given.order_key
                       and first.state in ('pending', 'delivering', 'waiting', 'held')))
         from given order by place
-        returning integration_id, state
+        returning integration_id, state, is_first
     ), known as (
         insert into receiver (integration_id) select distinct integration_id from given
         where not exists (select 1 from receiver where receiver.integration_id = given.integration_id)
         on conflict do nothing
     )
-    select pg_notify(%s, 'deliveries:' || integration_id)
-    from (select distinct integration_id from added where state = 'pending') as woken
+    select (select count(pg_notify(%s, 'deliveries:' || integration_id))
+            from (select distinct integration_id from added where state = 'pending') as woken) as woken,
+           exists (select 1 from added where not is_first) as has_waiting
 """
 
+# Rows are found by their ids alone, lest the plan that is kept for a statement be one for an empty table.
 _CLAIM: Final[LiteralString] = """
-    with receiver as materialized (
-        -- Whoever changes how it stands with the receiver waits for this, and the other way round.
-        select case when failures = 0 then %(lanes)s when closed_until is null then %(lanes_failing)s
-                    else %(lanes_closed)s end as lanes,
-               case when failures = 0 then %(run)s else 1 end as run,
+    with wanted as materialized (
+        select * from jsonb_to_recordset(%(wanted)s) as wanted (
+            integration_id text, lanes integer, run integer, lanes_failing integer, lanes_closed integer)
+    ), ready as materialized (
+        -- Whoever changes how it stands with a receiver waits for this, and the other way round.
+        select wanted.integration_id,
+               case when failures = 0 then wanted.lanes when closed_until is null then wanted.lanes_failing
+                    else wanted.lanes_closed end as lanes,
+               case when failures = 0 then wanted.run else 1 end as run,
                set_config('synchronous_commit', 'off', true) as relaxed
-        from receiver
-        where integration_id = %(integration_id)s and paused_at is null
-          and (closed_until is null or closed_until <= clock_timestamp())
-        for share
-    ), fresh as (
-        select id, order_key, row_number() over (order by due_at) as place from (
-            select id, order_key, due_at from delivery
-            where integration_id = %(integration_id)s and is_first and state = 'pending' and due_at <= clock_timestamp()
-            order by due_at limit %(lanes)s) as next
-    ), again as (
-        select id, order_key, row_number() over (order by due_at) as place from (
-            select id, order_key, due_at from delivery
-            where integration_id = %(integration_id)s and is_first and state = 'waiting' and due_at <= clock_timestamp()
-            order by due_at limit %(lanes)s) as next
-    ), first as (
-        select id, order_key, is_fresh from (
-            select id, order_key, place, true as is_fresh from fresh
-            union all select id, order_key, place, false from again) as either
-        order by place, is_fresh desc limit coalesce((select lanes from receiver), 0)
+        from receiver join wanted using (integration_id)
+        where paused_at is null and (closed_until is null or closed_until <= clock_timestamp())
+        order by integration_id
+        for share of receiver
+    ), first as materialized (
+        select ready.integration_id, ready.run, next.* from ready cross join lateral (
+            -- Who comes second sees that the first is taken, and then has nothing of what is behind it either.
+            select id, order_key, is_fresh from (
+                (select id, order_key, true as is_fresh, row_number() over (order by due_at) as place from (
+                    select id, order_key, due_at from delivery
+                    where integration_id = ready.integration_id and is_first and state = 'pending'
+                      and due_at <= clock_timestamp()
+                    order by due_at limit ready.lanes for update skip locked) as fresh)
+                union all
+                (select id, order_key, false, row_number() over (order by due_at) from (
+                    select id, order_key, due_at from delivery
+                    where integration_id = ready.integration_id and is_first and state = 'waiting'
+                      and due_at <= clock_timestamp()
+                    order by due_at limit ready.lanes for update skip locked) as again)
+            ) as either
+            order by place, is_fresh desc limit ready.lanes) as next
     ), chosen as (
         select id from first
         union all
         select next.id from first cross join lateral (
-            select id, state from delivery
-            where integration_id = %(integration_id)s and order_key = first.order_key and id > first.id
-              and state in ('pending', 'delivering', 'waiting', 'held')
-            order by id limit (select run - 1 from receiver)) as next
-        where first.is_fresh and next.state = 'pending'
+            select id, bool_and(state = 'pending') over (order by id) as is_next from (
+                select id, state from delivery
+                where integration_id = first.integration_id and order_key = first.order_key and id > first.id
+                  and state in ('pending', 'delivering', 'waiting', 'held')
+                order by id limit first.run - 1) as behind) as next
+        where first.is_fresh and next.is_next
     )
     update delivery set
         state = 'delivering', claimed_by = %(sender_id)s, attempts = attempts + 1, tries = tries + 1
-    from chosen where delivery.id = chosen.id and state in ('pending', 'waiting')
+    where id = any(array(select id from chosen)) and state in ('pending', 'waiting')
     returning delivery.*
 """
 
 _CLAIM_NEXT: Final[LiteralString] = """
-    with receiver as materialized (
-        select set_config('synchronous_commit', 'off', true) as relaxed from receiver
+    with ready as materialized (
+        select integration_id, set_config('synchronous_commit', 'off', true) as relaxed from receiver
         where integration_id = %(integration_id)s and paused_at is null and failures = 0
         for share
+    ), last as materialized (
+        select id from delivery
+        where id = %(id)s and state = 'delivering' and claimed_by = %(sender_id)s and tries = %(tries)s
+        for share
     ), chosen as (
-        select next.id from receiver cross join lateral (
-            select id, state from delivery
-            where integration_id = %(integration_id)s and order_key = %(order_key)s and id > %(id)s
-              and state in ('pending', 'delivering', 'waiting', 'held')
-            order by id limit %(run)s) as next
-        where next.state = 'pending'
+        select next.id from ready cross join last cross join lateral (
+            select id, bool_and(state = 'pending') over (order by id) as is_next from (
+                select id, state from delivery
+                where integration_id = ready.integration_id and order_key = %(order_key)s and id > last.id
+                  and state in ('pending', 'delivering', 'waiting', 'held')
+                order by id limit %(run)s) as behind) as next
+        where next.is_next
     )
     update delivery set
         state = 'delivering', claimed_by = %(sender_id)s, attempts = attempts + 1, tries = tries + 1
-    from chosen where delivery.id = chosen.id and state = 'pending'
+    where id = any(array(select id from chosen)) and state = 'pending'
     returning delivery.*
 """
 
@@ -418,7 +439,8 @@ _RECORD: Final[LiteralString] = """
             activity_id = coalesce(given.activity ->> 'id', delivery.activity_id),
             finished_at = case when given.state in ('delivered', 'failed') then clock_timestamp() end
         from given
-        where delivery.id = given.id and delivery.state = 'delivering' and delivery.claimed_by = given.sender
+        where delivery.id = any(array(select id from given)) and delivery.id = given.id
+          and delivery.state = 'delivering' and delivery.claimed_by = given.sender
           and delivery.tries = given.tries
         returning delivery.id
     ), mine as materialized (

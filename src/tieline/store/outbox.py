@@ -53,11 +53,7 @@ async def take(conn: Connection, project_id: str, limit: int) -> list[Event]:
 
     One process after the other: who comes second gets nothing while the first has not ended.
     """
-    lock = "select pg_try_advisory_xact_lock(hashtextextended('events:' || %s, 0)) as mine"
-    row = await (await conn.execute(lock, [project_id])).fetchone()
-    if row is None or not row["mine"]:
-        return []
-    cursor = await conn.execute(_TAKE, [project_id, limit])
+    cursor = await conn.execute(_TAKE, {"project": project_id, "limit": limit})
     return sorted((_from_row(row) for row in await cursor.fetchall()), key=lambda event: event.id)
 
 
@@ -98,8 +94,12 @@ _KEEP: Final[LiteralString] = """
 """
 
 _TAKE: Final[LiteralString] = """
-    delete from activity_event where id in (
-        select id from activity_event where project_id = %s order by id limit %s)
+    with turn as materialized (
+        select pg_try_advisory_xact_lock(hashtextextended('events:' || %(project)s, 0)) as is_mine
+    )
+    delete from activity_event where id = any(array(
+        select id from activity_event where project_id = %(project)s and (select is_mine from turn)
+        order by id limit %(limit)s))
     returning id, activity, delivery, at
 """
 

@@ -140,6 +140,13 @@ end $$;
 create trigger tieline_drop_activities after delete on project
     referencing old table as gone for each statement execute function tieline_drop_activities();
 
+-- The activities of deliveries are in no environment, and there are more of them than of all others.
+drop index activity_by_environment, activity_of_environment_by_type;
+create index activity_by_environment on activity (project_id, environment_id, created_at desc)
+    where environment_id is not null;
+create index activity_of_environment_by_type on activity (project_id, environment_id, type, created_at desc)
+    where environment_id is not null;
+
 -- Creation times differ within a project. Those of deliveries are odd microseconds and all others even ones, so that
 -- neither has to wait for the other.
 create or replace function tieline_activity_time(project text) returns timestamptz language plpgsql as $$

@@ -1,0 +1,108 @@
+"""Deliveries as those who send them see them, one step at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tests.activities.conftest import BOX
+from tests.unit.core.samples import INTEGRATION, NOW, PROJECT
+from tieline.core.deliveries import DeliveryState
+from tieline.store import deliveries, integrations
+from tieline.store.database import Connection, Database
+from tieline.store.deliveries import ActivityRow, AttemptRow, Claim, Delivery, NewDelivery, NewMessage, Result
+
+HOOK = "hook"
+ME = "a-sender"
+ATTEMPT = AttemptRow(NOW, 0.25, "delivered", "It was taken.", None, 200, "203.0.113.7", None, b"ok")
+
+
+def wanted(**fields: Any) -> Claim:
+    """What a sender with nothing in hand takes."""
+    values = {"lanes": 16, "run": 32, "lanes_failing": 4, "lanes_closed": 1, **fields}
+    return Claim(values.pop("integration_id", HOOK), **values)
+
+
+@dataclass(frozen=True)
+class Sending:
+    """What one integration is told, and those who send it."""
+
+    db: Database
+
+    async def furnish(self) -> None:
+        """A project has been furnished; this is one more integration of it."""
+        hook = replace(INTEGRATION, id=HOOK, type="webhook", config={}, secrets={})
+        async with self.db.transaction() as conn:
+            await integrations.create(conn, BOX, hook, is_git_source=False, is_sink=True)
+
+    async def add(self, *keys: str | None, state: Any = "pending") -> list[int]:
+        """One delivery for each of the keys, in one step; their numbers."""
+        new = [NewDelivery(PROJECT.id, HOOK, "activity", "cause", key, state=state) for key in keys]
+        async with self.db.transaction() as conn:
+            await deliveries.add(conn, new)
+        async with self.db.connection() as conn:
+            await deliveries.advance(conn, new)
+        rows = await self.rows()
+        return [row["id"] for row in rows[-len(keys) :]]
+
+    async def tell(self, body: bytes, key: str | None = "main") -> int:
+        """A delivery with its message; the number of the message."""
+        async with self.db.transaction() as conn:
+            message = NewMessage(PROJECT.id, "cause", "environment.push", "complete", "success", "main", body)
+            (number,) = await deliveries.add_messages(conn, [message])
+            await deliveries.add(conn, [NewDelivery(PROJECT.id, HOOK, "activity", "cause", key, message_id=number)])
+        return number
+
+    async def claim(self, sender: str = ME, **fields: Any) -> list[int]:
+        return [each.id for each in await self.take(sender, **fields)]
+
+    async def take(self, sender: str = ME, **fields: Any) -> list[Delivery]:
+        async with self.db.connection() as conn:
+            return await deliveries.claim(conn, sender, [wanted(**fields)])
+
+    async def end(
+        self,
+        *claimed: Delivery,
+        state: DeliveryState = "delivered",
+        sender: str = ME,
+        activity: ActivityRow | None = None,
+        **fields: Any,
+    ) -> set[int]:
+        """Write what became of deliveries, and go on with what follows; the numbers of those that were still ours."""
+        results = [Result(each, state, attempt=ATTEMPT, activity=activity, **fields) for each in claimed]
+        return await self.record(results, sender)
+
+    async def give_back(self, *claimed: Delivery, sender: str = ME) -> set[int]:
+        return await self.record([Result(each, "pending", counted=False) for each in claimed], sender)
+
+    async def record(self, results: Sequence[Result], sender: str = ME) -> set[int]:
+        async with self.db.transaction() as conn:
+            mine = await deliveries.record(conn, results, sender)
+        async with self.db.connection() as conn:
+            await deliveries.advance(conn, [each.delivery for each in results])
+        return mine
+
+    async def rows(self) -> list[dict[str, Any]]:
+        return await self.query("select * from delivery order by id")
+
+    async def row(self, number: int) -> dict[str, Any]:
+        (row,) = await self.query("select * from delivery where id = %s", number)
+        return row
+
+    async def states(self) -> list[str]:
+        return [row["state"] for row in await self.rows()]
+
+    async def first(self) -> list[int]:
+        """The open ones that nothing of their key is before."""
+        has_ended = ("delivered", "failed")
+        return [row["id"] for row in await self.rows() if row["is_first"] and row["state"] not in has_ended]
+
+    async def query(self, statement: Any, *values: object) -> list[dict[str, Any]]:
+        async with self.db.connection() as conn:
+            cursor = await conn.execute(statement, values)
+            return await cursor.fetchall() if cursor.description else []
+
+
+async def is_blocked(conn: Connection, pid: int) -> bool:
+    """Whether a backend waits for another one."""
+    row = await (await conn.execute("select cardinality(pg_blocking_pids(%s)) > 0 as it", [pid])).fetchone()
+    return row is not None and bool(row["it"])
