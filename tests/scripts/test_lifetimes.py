@@ -137,6 +137,16 @@ async def test_a_run_that_is_cancelled_is_killed(patient: ScriptProcesses) -> No
     assert is_alive(zygote)
 
 
+async def test_a_service_that_is_told_to_stop_lets_scripts_end(patient: ScriptProcesses) -> None:
+    before = family(os.getpid())
+    task = await spin(patient)
+    for pid in family(os.getpid()).keys() - before.keys():
+        os.kill(pid, signal.SIGTERM)
+    assert (await patient.run("", WORLD, Listener())).error == ""
+    assert not task.done()
+    task.cancel()
+
+
 async def test_a_zygote_that_is_killed_takes_its_scripts_along_and_is_replaced(patient: ScriptProcesses) -> None:
     before = family(os.getpid())
     task = await spin(patient)

@@ -21,7 +21,9 @@ from tieline.scripts.frames import ENDED, FORK, NOT_STARTED, ORDER, READY
 
 def main(control: int, server: int, limits: str) -> None:
     """Serve until the server closes its end of `control`. `limits` are those of a run, as JSON."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at a terminal is for the server, which ends us
+    # Whoever stops a service tells all of its processes; scripts may end as long as the server lets them.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     world = child.World()
     become_nobody()
     die_with(server)
