@@ -119,10 +119,13 @@ async def test_what_authenticates_is_masked_wherever_it_turns_up(client: Client,
     headers = {"authorization": "Bearer abcdefgh", "Cookie": "abcdefgh", "X-Echo": "planted-key", "webhook-id": "1"}
     url = "https://user:pw@x.example/?key=planted-key"
     await post.send(
+        "failed",
         request={"method": "POST", "url": url, "headers": headers},
         answer=b"You sent planted-key",
         sentence="It said planted-key.",
     )
+    async with post.instance.services.db.transaction() as conn:
+        await conn.execute("update delivery set last_error = 'planted-key' where id = %s", [number])
     answer = await client("GET", f"{path_of(post)}/deliveries/{number}")
     assert b"planted-key" not in answer.body
     assert b"abcdefgh" not in answer.body

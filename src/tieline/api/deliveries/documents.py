@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 
 from tieline.api.documents import integration_path
@@ -29,6 +30,11 @@ class DeliveryWriter:
     def _path(self) -> str:
         return integration_path(self.integration.project_id, self.integration.id)
 
+    @cached_property
+    def _redactor(self) -> Redactor:
+        """What came from outside may repeat what it was told."""
+        return Redactor(self.integration.secrets.values())
+
     def _self(self, path: str) -> JSON:
         return _link(self.public_url.rstrip("/") + path)
 
@@ -45,7 +51,7 @@ class DeliveryWriter:
             "attempt_count": past.tries,
             "next_attempt_at": iso(past.due_at),
             "finished_at": iso(past.finished_at),
-            "last_error": past.last_error,
+            "last_error": None if past.last_error is None else self._redactor.text(past.last_error),
             "own_activity": past.activity_id,
             "_links": self._delivery_links(past),
         }
@@ -63,10 +69,9 @@ class DeliveryWriter:
 
     def delivery_in_full(self, past: PastDelivery, attempts: Sequence[PastAttempt], body: bytes | None) -> JSON:
         """A delivery with its attempts and what is sent."""
-        redactor = Redactor(self.integration.secrets.values())
         return {
             **self.delivery(past),
-            "attempts": [_render_attempt(each, redactor) for each in attempts],
+            "attempts": [_render_attempt(each, self._redactor) for each in attempts],
             "request": None if body is None else {"body": body.decode(errors="replace")},
         }
 
