@@ -34,6 +34,7 @@ FLAWS: Sequence[Flaw] = ("wrong-name", "expired", "self-signed")
 NAME = "receiver.example"
 PRIVATE = "10.1.2.3"
 A_GIGABYTE = 1024**3
+SIX_DAYS_AGO = "update receiver set failing_since = failing_since - interval '6 days' where integration_id = %s"
 
 
 @dataclass
@@ -183,6 +184,42 @@ async def test_a_receiver_that_is_gone_and_comes_back(world: World) -> None:
         await telling.met(3)
         judgement = await telling.judge()
         assert (judgement.obligations, judgement.duplicates, judgement.breaches) == (3, 0, [])
+
+
+async def paused(telling: Telling, name: str) -> str:
+    """Wait until an integration is paused; the reason."""
+
+    async def reason() -> str | None:
+        found = await telling.server.get(f"{telling.path(name)}/receiver")
+        return found["paused_because"] if found["paused"] else None
+
+    return await eventually(reason, what=f"{name} to be paused")
+
+
+async def test_whoever_is_told_no_more_is_told_all_when_it_is_resumed(world: World) -> None:
+    telling = world.telling
+    async with telling.hearing("env-0") as gone, telling.hearing("env-1") as failing:
+        gone.behave(HOOK, Behaviour(410))
+        failing.behave(HOOK, Behaviour(500))
+        await telling.change("env-0")
+        await telling.change("env-1")
+        assert "410" in await paused(telling, "env-0")
+        await failed_with(telling, "env-1", "status")
+        # Six days go by, with nothing but failures.
+        await telling.query(SIX_DAYS_AGO, telling.integrations["env-1"])
+        assert "Nothing but failures" in await paused(telling, "env-1")
+        before = len(gone.arrivals), len(failing.arrivals)
+        await telling.change("env-0")
+        await telling.change("env-1")
+        gone.behave(HOOK)
+        failing.behave(HOOK)
+        assert (len(gone.arrivals), len(failing.arrivals)) == before
+
+        for name in ("env-0", "env-1"):
+            await telling.server.call("POST", f"{telling.path(name)}/resume")
+        await telling.met(6)
+        judgement = await telling.judge()
+        assert (judgement.obligations, judgement.breaches) == (12, [])
 
 
 async def test_a_name_without_an_address_may_get_one_or_another_name(world: World) -> None:

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from tests.story.conftest import free_port
 from tests.story.support import Server, eventually
-from tests.story.telling import HOOK, Telling, unsigned, write_seed
+from tests.story.telling import HOOK, Telling, accepted, unsigned, write_seed
 from tieline.simulators.receiver import Behaviour
 from tieline.store.embedded import EmbeddedServer
 
@@ -135,6 +135,25 @@ async def test_killed_while_one_receiver_thinks_and_another_has_all(telling: Tel
         assert (judgement.obligations, judgement.duplicates, judgement.breaches) == (6, 1, [])
         assert thinking.arrivals[0].id == thinking.arrivals[1].id
         assert len(done.arrivals) == 3
+
+
+async def test_stopped_while_the_receiver_thinks(telling: Telling) -> None:
+    async with telling.hearing("env-9") as receiver:
+        receiver.behave(HOOK, Behaviour(delay=0.5))
+        await telling.change("env-9")
+
+        async def arrived() -> bool:
+            return bool(receiver.arrivals)
+
+        await eventually(arrived, what="the request")
+        await telling.server.stop()
+        # It waited for the answer, and began nothing new.
+        assert (len(receiver.arrivals), accepted(receiver)) == (1, 1)
+        receiver.behave(HOOK)
+        await telling.server.start()
+        await telling.recorded("env-9", 3)
+        judgement = await telling.judge()
+        assert (judgement.obligations, judgement.duplicates, judgement.breaches) == (3, 0, [])
 
 
 async def test_a_clock_that_was_hours_ahead_until_the_server_was_killed(telling: Telling) -> None:
