@@ -27,7 +27,10 @@ MOST_UNWRITTEN: Final = 64
 
 @dataclass(frozen=True)
 class Post:
-    """What all channels of a process share. `is_alive` says whether what this process has claimed still is its own."""
+    """What all channels of a process share.
+
+    `is_alive` says whether what this process has claimed still is its own; `held` are the numbers of that.
+    """
 
     db: Database
     sender_id: str
@@ -36,6 +39,7 @@ class Post:
     claims: Claims
     turns: asyncio.Semaphore
     is_alive: Callable[[], bool]
+    held: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -101,6 +105,7 @@ class Channel:
         courier, claimed = await self._post.claims.claim(self._wanted())
         if courier is None:
             return
+        self._post.held.update(each.id for each in claimed)
         for run in in_order(claimed):
             lane = asyncio.create_task(self._send_in_order(courier, run))
             self._lanes.add(lane)
@@ -134,7 +139,7 @@ class Channel:
             log.warning("delivery.lost_database", reason=str(error), integration=self._integration_id)
         finally:
             # What was cancelled in the middle may have arrived; it is sent again under the same id.
-            lane.written += [self._post.recorder.put(Outcome(each)) for each in lane.left]
+            lane.written += [self._put(Outcome(each)) for each in lane.left]
         await asyncio.gather(*lane.written)
 
     async def _send_next(self, courier: Courier, lane: "_Lane") -> None:
@@ -145,11 +150,16 @@ class Channel:
             if outcome.receipt is not None and outcome.receipt.verdict == "delivered":
                 lane.left = behind or await self._more(sent, lane)
             else:
-                lane.written += [self._post.recorder.put(Outcome(each)) for each in behind]
+                lane.written += [self._put(Outcome(each)) for each in behind]
         finally:
-            lane.written.append(self._post.recorder.put(outcome))
+            lane.written.append(self._put(outcome))
         if len(lane.written) > MOST_UNWRITTEN:
             await lane.written.pop(0)
+
+    def _put(self, outcome: Outcome) -> asyncio.Future[None]:
+        written = self._post.recorder.put(outcome)
+        written.add_done_callback(lambda _: self._post.held.discard(outcome.delivery.id))
+        return written
 
     async def _more(self, last: Delivery, lane: "_Lane") -> list[Delivery]:
         """What follows in the same order, if there may be anything.
@@ -161,6 +171,7 @@ class Channel:
         lane.heard = self._heard
         async with self._post.db.connection() as conn:
             more = await deliveries.claim_next(conn, self._post.sender_id, last, LONGEST_RUN)
+            self._post.held.update(each.id for each in more)
             await self._post.letters.prefetch(conn, {each.message_id for each in more if each.message_id is not None})
         lane.was_full = len(more) >= LONGEST_RUN
         return more

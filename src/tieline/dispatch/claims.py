@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from tieline.dispatch.courier import Courier
 from tieline.dispatch.letters import Letters
 from tieline.store import deliveries
-from tieline.store.database import Connection, Database
+from tieline.store.database import TROUBLE, Connection, Database
 from tieline.store.deliveries import Claim, Delivery
 
 MOST_AT_ONCE: Final = 200
@@ -47,24 +47,38 @@ class Claims:
         try:
             found = await self._claim([wanted for wanted, _ in group])
         except Exception as error:  # noqa: BLE001 - it is for those who asked to deal with
-            for _, answer in group:
-                if not answer.done():
-                    answer.set_exception(error)
-            return
+            found = {wanted.integration_id: error for wanted, _ in group}
         for wanted, answer in group:
-            if not answer.done():
-                answer.set_result(found[wanted.integration_id])
+            given = found[wanted.integration_id]
+            if answer.done():
+                continue
+            if isinstance(given, Exception):
+                answer.set_exception(given)
+            else:
+                answer.set_result(given)
 
-    async def _claim(self, wanted: Sequence[Claim]) -> Mapping[str, Claimed]:
+    async def _claim(self, wanted: Sequence[Claim]) -> dict[str, Claimed | Exception]:
         async with self._db.connection() as conn:
-            couriers = {each.integration_id: await self._find_courier(conn, each.integration_id) for each in wanted}
-            for id, courier in couriers.items():  # noqa: A001
-                if courier is not None and courier.reporter is not None:
-                    await deliveries.supersede(conn, id)
-            known = [each for each in wanted if couriers[each.integration_id] is not None]
-            claimed = await deliveries.claim(conn, self._sender_id, known) if known else []
+            couriers = {each.integration_id: await self._courier(conn, each.integration_id) for each in wanted}
+            ready = [each for each in wanted if isinstance(couriers[each.integration_id], Courier)]
+            claimed = await deliveries.claim(conn, self._sender_id, ready) if ready else []
             await self._letters.prefetch(conn, {each.message_id for each in claimed if each.message_id is not None})
         apart: defaultdict[str, list[Delivery]] = defaultdict(list)
         for each in claimed:
             apart[each.integration_id].append(each)
-        return {id: (courier, apart[id]) for id, courier in couriers.items()}  # noqa: A001
+        return {
+            id: courier if isinstance(courier, Exception) else (courier, apart[id])
+            for id, courier in couriers.items()  # noqa: A001
+        }
+
+    async def _courier(self, conn: Connection, integration_id: str) -> Courier | Exception | None:
+        """Who sends to one integration. That it cannot be read is no harm to the others."""
+        try:
+            courier = await self._find_courier(conn, integration_id)
+        except TROUBLE:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is for who asked to deal with
+            return error
+        if courier is not None and courier.reporter is not None:
+            await deliveries.supersede(conn, integration_id)
+        return courier

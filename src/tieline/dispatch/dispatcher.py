@@ -107,6 +107,7 @@ class Dispatcher:
         self._recording: asyncio.Task[None] | None = None
         self._beaten = 0.0
         self._mended = 0.0
+        self._unknown: set[int] = set()
         self._clock: tuple[float, datetime] | None = None
         self._stopping = False
 
@@ -196,6 +197,7 @@ class Dispatcher:
                     await self._beat(conn)
                     await senders.bury(conn, self._pace.silent)
                     await self._mend(conn)
+                    await self._let_go(conn)
                     for integration_id in await deliveries.integrations_due(conn):
                         self._wake(integration_id)
                     interrupted = await deliveries.adopt_interrupted(conn, self._sender_id)
@@ -226,6 +228,13 @@ class Dispatcher:
             log.warning("deliveries.lost_database", reason=str(error))
         except Exception:
             log.exception("events.failed", project=project_id)
+
+    async def _let_go(self, conn: Connection) -> None:
+        """Free what was claimed by a statement whose answer was lost, which nobody here knows of."""
+        claimed = await deliveries.claimed_by(conn, self._sender_id)
+        unknown = claimed - self._post.held
+        await senders.let_go(conn, self._sender_id, unknown & self._unknown)
+        self._unknown = unknown
 
     async def _mend(self, conn: Connection) -> None:
         """What somebody who died left behind."""

@@ -235,6 +235,12 @@ async def adopt_interrupted(conn: Connection, sender_id: str) -> list[Delivery]:
     return [_from_row(row) for row in await cursor.fetchall()]
 
 
+async def claimed_by(conn: Connection, sender_id: str) -> set[int]:
+    """The numbers of what a sender has claimed."""
+    cursor = await conn.execute("select id from delivery where state = 'delivering' and claimed_by = %s", [sender_id])
+    return {row["id"] for row in await cursor.fetchall()}
+
+
 async def integrations_due(conn: Connection) -> list[str]:
     """Integrations that have something to send now."""
     cursor = await conn.execute(_INTEGRATIONS_DUE)

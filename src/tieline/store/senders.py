@@ -1,5 +1,6 @@
 """The processes that deliver: who is alive, and what is free because somebody is not."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final, LiteralString
 
@@ -26,14 +27,20 @@ async def bury(conn: Connection, silent_seconds: float) -> int:
     What must not be done twice stays claimed, by nobody.
     """
     await conn.execute(_DEAD, {"silent": silent_seconds})
-    cursor = await conn.execute(_BURY)
+    cursor = await conn.execute(_FREE + _OF_THE_DEAD)
     return cursor.rowcount
+
+
+async def let_go(conn: Connection, sender_id: str, ids: Collection[int]) -> None:
+    """Free some of what a sender has claimed."""
+    if ids:
+        await conn.execute(_FREE + _OF_ONE, {"sender_id": sender_id, "ids": list(ids)})
 
 
 async def bury_all(conn: Connection) -> None:
     """Free everything that is claimed: no sender can be alive."""
     await conn.execute("delete from sender")
-    await conn.execute(_BURY)
+    await conn.execute(_FREE + _OF_THE_DEAD)
 
 
 async def reset_waits(conn: Connection) -> None:
@@ -51,14 +58,19 @@ _DEAD: Final[LiteralString] = """
                                              and clock_timestamp() + make_interval(secs => %(silent)s)
 """
 
-_BURY: Final[LiteralString] = """
+_FREE: Final[LiteralString] = """
     update delivery set
-        state = case when has_effects then state else 'waiting' end,
+        state = case when has_effects then state when attempts > 1 then 'waiting' else 'pending' end,
         attempts = attempts - (not has_effects)::integer, crashes = crashes + 1, claimed_by = null,
         due_at = clock_timestamp(), planned_seconds = 0
-    where state = 'delivering' and claimed_by is not null
-      and not exists (select 1 from sender where sender.id = claimed_by)
+    where state = 'delivering'
 """
+
+_OF_THE_DEAD: Final[LiteralString] = """
+    and claimed_by is not null and not exists (select 1 from sender where sender.id = claimed_by)
+"""
+
+_OF_ONE: Final[LiteralString] = " and claimed_by = %(sender_id)s and id = any(%(ids)s)"
 
 _RESET_WAITS: Final[LiteralString] = """
     update delivery set due_at = clock_timestamp() + make_interval(secs => planned_seconds)
