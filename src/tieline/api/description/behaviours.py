@@ -138,6 +138,8 @@ _VALIDATION: Final = _about(
         "observed",
         "200 when all is well; 400 names what is wrong by field. Types that do not act answer 200, and ask nobody.",
     ),
+    ("validating a webhook", "added", "It is sent a signed ping; what it answers is what the validation says."),
+    ("validating a script", "added", "It is parsed, and nothing of it runs."),
 )
 _VARIABLES: Final = _about(
     "Variables of integrations",
@@ -237,6 +239,34 @@ _ACTIVITIES: Final = _about(
 )
 _DELIVERIES: Final = _about(
     "Deliveries",
+    (
+        "what is told",
+        "documented",
+        "A webhook is POSTed the activity with its `payload` and `log`; a script finds the same in `activity`.",
+    ),
+    (
+        "signatures",
+        "documented",
+        "With a `shared_key` there is `X-JWS-Signature`; the headers of Standard Webhooks beside it are Tieline's.",
+    ),
+    (
+        "activities of deliveries",
+        "documented",
+        "Each delivery is an activity of the integration, `integration.webhook` or `integration.script`, with a log.",
+    ),
+    (
+        "attempts",
+        "added",
+        (
+            "What does not arrive is tried again for more than a day with the same id, and what a script began is not; "
+            "the vendor documents nothing."
+        ),
+    ),
+    (
+        "order of deliveries",
+        "added",
+        "What happens in one environment arrives in the order in which it happened, unless `ordered` is false.",
+    ),
     (
         "history",
         "added",
