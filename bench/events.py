@@ -3,9 +3,9 @@
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from bench.rows import add_environments, dsn
 from tests.story.support import Server
@@ -21,19 +21,18 @@ _COMMIT = Commit("a" * 40, "Ann Smith", "ann@example.com", 1767225600, "Change w
 _ACTOR = Actor("ann", "Ann Smith")
 
 
-@dataclass
 class Happenings:
     """What happens in one project, in turns in each of its environments."""
 
-    db: Database = field(repr=False)
-    project: Project
-    environments: list[Environment]
-    _serial: "itertools.count[int]" = field(default_factory=itertools.count)
+    def __init__(self, db: Database, project: Project, places: Sequence[Environment]) -> None:
+        self.project_id = project.id
+        self._db = db
+        self._pushes = itertools.cycle([_push(project, place) for place in places])
 
     async def happen(self) -> str:
         """Commit one event; the id of its activity."""
-        async with self.db.transaction() as conn:
-            return (await activities.create(conn, self._next())).id
+        async with self._db.transaction() as conn:
+            return (await activities.create(conn, next(self._pushes))).id
 
     async def happen_often(self, count: int) -> None:
         """Commit so many, as fast as a few writers can."""
@@ -60,11 +59,10 @@ class Happenings:
                 group.create_task(one(moment))
         return due
 
-    def _next(self) -> NewActivity:
-        place = self.environments[next(self._serial) % len(self.environments)]
-        pushed = kinds.push(self.project, place, [_COMMIT], 1, _ACTOR)
-        # Without the key nobody has to build it: it is complete at once.
-        return replace(pushed, concurrency_key=None)
+
+def _push(project: Project, place: Environment) -> NewActivity:
+    """One that is complete at once: without the key nobody has to build it."""
+    return replace(kinds.push(project, place, [_COMMIT], 1, _ACTOR), concurrency_key=None)
 
 
 @asynccontextmanager

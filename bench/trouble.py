@@ -73,7 +73,7 @@ async def waiting_retries(folder: Path) -> list[Row]:
         await told.first_bytes(receivers, RETRYING, FRESH_PER_SECOND, WARM_SECONDS)
         assert server.process is not None
         before = megabytes(server.process.pid, "VmRSS")
-        await asyncio.to_thread(add_retries, server, told.what.project.id, RETRIES)
+        await asyncio.to_thread(add_retries, server, told.what.project_id, RETRIES)
         fresh = await told.first_bytes(receivers, RETRYING, FRESH_PER_SECOND, DRAIN_SECONDS)
         drained = _drained(told)
         grown = megabytes(server.process.pid, "VmHWM") - before
@@ -93,7 +93,7 @@ def _drained(told: Webhooks) -> float:
         from delivery where project_id = %s and cause_id like 'retry-%%' and state = 'delivered'
     """
     with database(told.server) as connection:
-        row = connection.execute(query, [told.what.project.id]).fetchone()
+        row = connection.execute(query, [told.what.project_id]).fetchone()
     assert row is not None
     assert isinstance(row[0], float)
     return row[0]
