@@ -1,7 +1,10 @@
 """`tieline delivery`, and `tieline integration pause` and `resume`, against the real server and a receiver."""
 
 import json
+import re
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +12,8 @@ import pytest
 from tests.cli.programs import CommandLine, wait_until
 from tests.cli.receiving import receiving
 from tieline.simulators.receiver import Behaviour, Receiver
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +125,31 @@ def test_what_cannot_be_is_told_by_its_name(told: CommandLine) -> None:
     ):
         ended = told(*line.split())
         assert (ended.status, words in " ".join(ended.err.split())) == (status, True), ended.err
+
+
+def commands(page: str, **stands_for: str) -> list[list[str]]:
+    """Those on a page of the docs, with other words where it has examples of them."""
+    lines = "".join(re.findall(r"^```sh\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)).splitlines()
+    words = [shlex.split(line, comments=True) for line in lines]
+    assert {each[0] for each in words} == {"tieline"}
+    return [[stands_for.get(word, word) for word in each[1:]] for each in words]
+
+
+def test_the_commands_of_the_docs_do_what_they_are_there_for(told: CommandLine, receiver: Receiver) -> None:
+    receiver.behave("/hook", Behaviour(503))
+    happen(told, "Second")
+    wait_until(lambda: states(told)[0] == "waiting", "an attempt that fails")
+    given_up = deliveries(told)[0]
+    told("activity", "cancel", given_up["own_activity"])
+    receiver.behave("/hook")
+    for line in commands("deliveries.md", **{"1207": given_up["id"]}):
+        ended = told(*line)
+        assert (line, ended.status) == (line, 0), ended.err
+    wait_until(lambda: states(told) == ["delivered", "delivered"], "what had been given up to arrive")
+
+    page = (DOCS / "activity-scripts.md").read_text()
+    [source] = re.findall(r"^```javascript\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    for line in commands("activity-scripts.md", **{"$(cat tell.js)": source}):
+        ended = told(*line)
+        assert (line[:2], ended.status) == (line[:2], 0), ended.err
+    told("integration", "delete", "script", "--yes")
