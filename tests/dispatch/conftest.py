@@ -10,7 +10,7 @@ from typing import Any, Self
 import pytest
 
 from tests.activities.conftest import BOX, eventually, furnish
-from tests.unit.core.samples import INTEGRATION, MAIN, PROJECT, PULL
+from tests.unit.core.samples import INTEGRATION, PROJECT, PULL
 from tieline.core import kinds
 from tieline.core.clock import now
 from tieline.core.deliveries import Message, Receipt
@@ -30,9 +30,9 @@ from tieline.integrations.fields import IntegrationFields
 from tieline.net.client import GuardedClient
 from tieline.net.egress import Policy, parse_networks
 from tieline.simulators.receiver import Receiver
-from tieline.store import activities, deliveries, environments, integrations, outbox, receivers
-from tieline.store.database import Database
-from tieline.store.deliveries import NewDelivery
+from tieline.store import activities, integrations, outbox, receivers
+from tieline.store.database import TROUBLE, Database
+from tieline.store.deliveries import Claim, NewDelivery
 from tieline.store.listener import Listener
 
 ANN = Actor("user-1", "Ann")
@@ -136,13 +136,14 @@ class Office:
         )
         return Registry((bitbucket_type(self.host), webhook.TYPE, inner), Toolbox(self.http, NoLimit(), {}, 5))
 
-    async def dispatcher(self, schedule: Schedule = QUICK, pace: Pace = BRISK) -> Dispatcher:
+    async def dispatcher(self, schedule: Schedule = QUICK, pace: Pace = BRISK, *, alone: bool = False) -> Dispatcher:
         """One more process that delivers; it ends with the test."""
+        db = await self.open.enter_async_context(Database(self.dsn))
         listener = Listener(self.dsn)
         await listener.start()
         self.open.push_async_callback(listener.close)
-        made = Dispatcher(self.db, BOX, self.registry, listener, FanOut(self.db, URL), schedule, pace)
-        await made.start(alone=False)
+        made = Dispatcher(db, BOX, self.registry, listener, FanOut(db, URL), schedule, pace)
+        await made.start(alone=alone)
         self.open.push_async_callback(made.stop, 2)
         return made
 
@@ -245,6 +246,39 @@ class Office:
 
         await eventually(is_so, 8)
 
+    async def wait_for(self, read: Callable[[], Awaitable[object]], wanted: object) -> None:
+        """Wait until what is read is so."""
+
+        async def is_so() -> bool:
+            return await read() == wanted
+
+        await eventually(is_so, 8)
+
+    async def is_closed(self, integration_id: str = "hook") -> bool:
+        """Whether a receiver is left alone for a while."""
+        async with self.db.connection() as conn:
+            return (await receivers.find(conn, integration_id)).closed_until is not None
+
+    async def spread(self) -> None:
+        """Find who wants to know of what has happened."""
+        await FanOut(self.db, URL).spread(PROJECT.id)
+
+    @property
+    def claim(self) -> Claim:
+        """What a process takes of the webhook that has nothing of it in hand."""
+        return Claim("hook", lanes=16, run=32, lanes_failing=4, lanes_closed=1)
+
+    async def works_again(self) -> None:
+        """Wait until the database answers, after it has thrown everybody out."""
+
+        async def answers() -> bool:
+            try:
+                return bool(await self.query("select 1"))
+            except TROUBLE:
+                return False
+
+        await eventually(answers, 8)
+
     async def resume(self, integration_id: str = "hook") -> None:
         """What an administrator does to have a paused integration go on."""
         async with self.db.transaction() as conn:
@@ -267,6 +301,3 @@ async def office(database: Database, dsn: str) -> AsyncIterator[Office]:
     async with Receiver(key=KEY) as receiver, Office(database, dsn, http, receiver) as made:
         yield made
     await http.close()
-
-
-__all__ = ["MAIN", "PULL", "Office", "deliveries", "environments"]

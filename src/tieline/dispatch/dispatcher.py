@@ -105,6 +105,7 @@ class Dispatcher:
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._recording: asyncio.Task[None] | None = None
+        self._claiming: asyncio.Task[None] | None = None
         self._beaten = 0.0
         self._mended = 0.0
         self._unknown: set[int] = set()
@@ -121,17 +122,17 @@ class Dispatcher:
         self._listener.subscribe(outbox.TOPIC, self._heard_of_events)
         self._listener.subscribe(deliveries.TOPIC, self._wake)
         self._listener.subscribe("integrations", self._forget)
-        self._listener.on_gap(self._couriers.clear)
+        self._listener.on_gap(self._forget_all)
         self._recording = asyncio.create_task(self._recorder.run(), name="recorder")
         self._tasks = [
             asyncio.create_task(self._keep_looking(), name="deliveries"),
             asyncio.create_task(self._keep_spreading(), name="events"),
-            asyncio.create_task(self._claims.run(), name="claims"),
         ]
+        self._claiming = asyncio.create_task(self._claims.run(), name="claims")
 
     async def stop(self, grace_seconds: float) -> None:
         """Send nothing more; what is on its way may arrive within the grace time, and is written down."""
-        if self._recording is None:
+        if self._recording is None or self._claiming is None:
             return
         self._stopping = True
         for task in self._tasks:
@@ -145,8 +146,10 @@ class Dispatcher:
             channel.cancel()
         if self._runs:
             await asyncio.wait(self._runs, timeout=grace_seconds)
+        # Not before: a channel that asked has to be answered, or it would not end.
+        self._claiming.cancel()
         self._recorder.close()
-        await asyncio.wait({self._recording}, timeout=grace_seconds)
+        await asyncio.wait({self._recording, self._claiming}, timeout=grace_seconds)
         await self._leave()
 
     async def _leave(self) -> None:
@@ -266,6 +269,11 @@ class Dispatcher:
         if made is not None and generation == self._generation:
             self._couriers[integration_id] = (asked, made)
         return made
+
+    def _forget_all(self) -> None:
+        """What has changed since may not be heard of, also by who reads it at this moment."""
+        self._generation += 1
+        self._couriers.clear()
 
     def _forget(self, project_id: str) -> None:
         """The integrations of a project have changed, also for who reads them at this moment."""
