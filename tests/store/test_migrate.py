@@ -10,7 +10,9 @@ from psycopg import sql
 
 from tieline.core.errors import Unavailable
 from tieline.core.ids import new_id
+from tieline.store import deliveries
 from tieline.store.database import Database
+from tieline.store.deliveries import Claim, Result
 from tieline.store.embedded import EmbeddedServer
 from tieline.store.migrate import is_current, migrate
 
@@ -75,6 +77,48 @@ def test_projects_from_before_there_were_organizations_get_one_that_the_operator
         )
         assert connection.execute(owned).fetchall() == [("tieline", "op")]
         assert connection.execute("select account_id, role from organization_member").fetchall() == [("op", "admin")]
+
+
+AT_0005 = """
+    create table alembic_version (version_num varchar(32) primary key);
+    insert into alembic_version values ('0005');
+    insert into account (id, username, email, is_operator, created_at) values
+        ('op', 'op', 'op@example.org', true, now());
+    insert into organization (id, name, label, owner) values ('org', 'org', 'Org', 'op');
+    insert into project (id, title, owner, organization) values ('site', 'Site', 'op', 'org');
+    insert into integration (id, project_id, type, config) values ('host', 'site', 'bitbucket', '{}');
+    insert into delivery (project_id, integration_id, kind, order_key, payload, state, attempts) values
+        ('site', 'host', 'commit_status', 'one', '{"state": "SUCCESSFUL"}', 'delivered', 1),
+        ('site', 'host', 'commit_status', 'two', '{"state": "INPROGRESS"}', 'pending', 1),
+        ('site', 'host', 'commit_status', 'two', '{"state": "SUCCESSFUL"}', 'pending', 0),
+        ('site', 'host', 'commit_status', 'three', '{"state": "INPROGRESS"}', 'pending', 0),
+        ('site', 'host', 'commit_status', 'four', '{"state": "FAILED"}', 'failed', 8);
+"""
+BEFORE_0006 = (
+    "0001_procrastinate.sql",
+    "0002_tieline.sql",
+    "0003_organizations.sql",
+    "0004_variables.sql",
+    "0005_activity_lists.sql",
+)
+
+
+async def test_what_the_version_before_had_to_deliver_goes_out(empty: str) -> None:
+    with psycopg.connect(empty, autocommit=True) as connection:
+        for name in BEFORE_0006:
+            connection.execute(files("tieline.store.sql").joinpath(name).read_bytes())
+        connection.execute(AT_0005)
+        migrate(empty)
+    async with Database(empty) as database, database.connection() as conn:
+        assert await deliveries.integrations_due(conn) == ["host"]
+        taken = await deliveries.claim(
+            conn, "sender", [Claim("host", lanes=16, run=1, lanes_failing=4, lanes_closed=1)]
+        )
+        assert [(each.order_key, each.attempts) for each in taken] == [("two", 2), ("three", 1)]
+        await deliveries.record(conn, [Result(each, "delivered") for each in taken], "sender")
+        await deliveries.advance(conn, taken)
+        (last,) = await deliveries.claim(conn, "sender", [Claim("host", 16, 1, 4, 1)])
+        assert last.payload == {"state": "SUCCESSFUL"}
 
 
 async def test_a_database_of_a_newer_version_is_left_alone(dsn: str) -> None:

@@ -94,6 +94,7 @@ select project_id, integration_id, kind, payload, activity_id, order_key,
        case when state = 'pending' and attempts > 0 then 'waiting' else state end,
        attempts, attempts, next_attempt_at, last_error, created_at, finished_at
 from delivery_before as old order by id;
+insert into receiver (integration_id) select distinct integration_id from delivery_before;
 drop table delivery_before;
 delete from procrastinate_jobs where task_name = 'send_deliveries'; -- they are woken otherwise now
 
