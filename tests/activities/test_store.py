@@ -180,6 +180,16 @@ async def test_old_ones_expire_with_their_logs(world: World) -> None:
     assert await page(world, ActivityQuery()) == [open_still.id]
 
 
+async def test_all_that_are_old_expire_however_many(world: World) -> None:
+    for environment in (PULL, MAIN):
+        done = await begin(world, await world.push(environment))
+        async with world.db.transaction() as conn:
+            await activities.finish(conn, done, Outcome())
+    async with world.db.connection() as conn:
+        await conn.execute("update activity set expires_at = now() - interval '1 second'")
+        assert await activities.expire(conn, at_once=1) == 2
+
+
 async def test_two_writers_of_one_log_never_collide(world: World) -> None:
     activity = await begin(world, await world.push())
 

@@ -210,10 +210,12 @@ async def last_deployments(
     }
 
 
-async def expire(conn: Connection, limit: int = 1000) -> int:
-    """Remove final activities, with their logs, that are past their time; how many went."""
-    cursor = await conn.execute(_EXPIRE, [limit])
-    return cursor.rowcount
+async def expire(conn: Connection, at_once: int = 1000) -> int:
+    """Remove final activities, with their logs, that are past their time, `at_once` in a step; how many went."""
+    removed = 0
+    while count := (await conn.execute(_EXPIRE, [at_once])).rowcount:
+        removed += count
+    return removed
 
 
 async def lock(conn: Connection, project_id: str) -> None:
