@@ -7,8 +7,9 @@ from typing import Any
 from tests.activities.conftest import BOX
 from tests.unit.core.samples import INTEGRATION, NOW, PROJECT
 from tieline.core.deliveries import DeliveryState
-from tieline.store import deliveries, integrations
-from tieline.store.database import Connection, Database
+from tieline.core.ids import new_id
+from tieline.store import deliveries, integrations, receivers
+from tieline.store.database import Database
 from tieline.store.deliveries import ActivityRow, AttemptRow, Claim, Delivery, NewDelivery, NewMessage, Result
 
 HOOK = "hook"
@@ -16,10 +17,26 @@ ME = "a-sender"
 ATTEMPT = AttemptRow(NOW, 0.25, "delivered", "It was taken.", None, 200, "203.0.113.7", None, b"ok")
 
 
-def wanted(**fields: Any) -> Claim:
-    """What a sender with nothing in hand takes."""
-    values = {"lanes": 16, "run": 32, "lanes_failing": 4, "lanes_closed": 1, **fields}
-    return Claim(values.pop("integration_id", HOOK), **values)
+def wanted(integration_id: str = HOOK, **fields: Any) -> Claim:
+    """What a sender takes of an integration of which it has nothing in hand."""
+    return Claim(integration_id, **{"lanes": 16, "run": 32, "lanes_failing": 4, "lanes_closed": 1, **fields})
+
+
+def told(delivery: Delivery, state: DeliveryState) -> ActivityRow:
+    """What a delivery tells of itself when it is in a state."""
+    is_over = state in ("delivered", "failed")
+    return ActivityRow(
+        id=delivery.activity_id or new_id(),
+        is_new=delivery.activity_id is None,
+        type="integration.webhook",
+        state="complete" if is_over else "in_progress",
+        result=("success" if state == "delivered" else "failure") if is_over else None,
+        description="",
+        text="",
+        payload={},
+        parameters={},
+        lines=[(NOW, "It was taken.\n")],
+    )
 
 
 @dataclass(frozen=True)
@@ -28,9 +45,9 @@ class Sending:
 
     db: Database
 
-    async def furnish(self) -> None:
-        """A project has been furnished; this is one more integration of it."""
-        hook = replace(INTEGRATION, id=HOOK, type="webhook", config={}, secrets={})
+    async def furnish(self, integration_id: str = HOOK) -> None:
+        """One more integration of a project that is furnished."""
+        hook = replace(INTEGRATION, id=integration_id, type="webhook", config={}, secrets={})
         async with self.db.transaction() as conn:
             await integrations.create(conn, BOX, hook, is_git_source=False, is_sink=True)
 
@@ -43,6 +60,12 @@ class Sending:
             await deliveries.advance(conn, new)
         rows = await self.rows()
         return [row["id"] for row in rows[-len(keys) :]]
+
+    async def receiver(self, **changes: Any) -> None:
+        """How it stands with the receiver from now on."""
+        async with self.db.transaction() as conn:
+            found = (await receivers.lock(conn, [HOOK]))[HOOK]
+            await receivers.save(conn, replace(found, **changes))
 
     async def tell(self, body: bytes, key: str | None = "main") -> int:
         """A delivery with its message; the number of the message."""
@@ -60,15 +83,17 @@ class Sending:
             return await deliveries.claim(conn, sender, [wanted(**fields)])
 
     async def end(
-        self,
-        *claimed: Delivery,
-        state: DeliveryState = "delivered",
-        sender: str = ME,
-        activity: ActivityRow | None = None,
-        **fields: Any,
+        self, *claimed: Delivery, state: DeliveryState = "delivered", sender: str = ME, **fields: Any
     ) -> set[int]:
         """Write what became of deliveries, and go on with what follows; the numbers of those that were still ours."""
-        results = [Result(each, state, attempt=ATTEMPT, activity=activity, **fields) for each in claimed]
+        results = [Result(each, state, attempt=ATTEMPT, **fields) for each in claimed]
+        return await self.record(results, sender)
+
+    async def end_with_activity(
+        self, *claimed: Delivery, state: DeliveryState = "delivered", sender: str = ME, **fields: Any
+    ) -> set[int]:
+        """The same, with the activity that each delivery is."""
+        results = [Result(each, state, attempt=ATTEMPT, activity=told(each, state), **fields) for each in claimed]
         return await self.record(results, sender)
 
     async def give_back(self, *claimed: Delivery, sender: str = ME) -> set[int]:
@@ -100,9 +125,3 @@ class Sending:
         async with self.db.connection() as conn:
             cursor = await conn.execute(statement, values)
             return await cursor.fetchall() if cursor.description else []
-
-
-async def is_blocked(conn: Connection, pid: int) -> bool:
-    """Whether a backend waits for another one."""
-    row = await (await conn.execute("select cardinality(pg_blocking_pids(%s)) > 0 as it", [pid])).fetchone()
-    return row is not None and bool(row["it"])
