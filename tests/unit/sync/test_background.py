@@ -22,7 +22,7 @@ class Asked:
 async def test_half_of_a_budget_is_left_to_what_people_wait_for() -> None:
     http: Any = None
     asked = Asked()
-    registry = Registry((), Toolbox(http, asked, {}, {"token": 1}))
+    registry = Registry((), Toolbox(http, asked, {}, cache={"token": 1}))
 
     tools = in_background(registry).toolbox
     await tools.limiter.take("ada", 1000)
