@@ -22,7 +22,7 @@ log = structlog.get_logger()
 MOST_LANES: Final = 16
 LONGEST_RUN: Final = 32
 LANES_FAILING: Final = 4
-MOST_UNWRITTEN: Final = 64
+MOST_UNWRITTEN: Final = 16
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ claimed is free again soon after it was last heard of.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class Pace:
     beat: float = 2.0
     trusted: float = 8.0
     silent: float = 12.0
-    mend: float = 60.0
+    mend: float = 20.0
 
 
 class Listener(Protocol):
@@ -107,7 +108,7 @@ class Dispatcher:
         self._recording: asyncio.Task[None] | None = None
         self._claiming: asyncio.Task[None] | None = None
         self._beaten = 0.0
-        self._mended = 0.0
+        self._mended = -math.inf
         self._unknown: set[int] = set()
         self._clock: tuple[float, datetime] | None = None
         self._stopping = False
@@ -157,6 +158,7 @@ class Dispatcher:
             async with self._db.connection() as conn:
                 await senders.leave(conn, self._sender_id)
                 await senders.bury(conn, self._pace.silent)
+                await deliveries.mend_order(conn)
         except TROUBLE as error:
             log.warning("deliveries.lost_database", reason=str(error))
 
@@ -198,12 +200,9 @@ class Dispatcher:
             try:
                 async with self._db.connection() as conn:
                     await self._beat(conn)
-                    await senders.bury(conn, self._pace.silent)
-                    await self._mend(conn)
-                    await self._let_go(conn)
+                    interrupted = await self._clear_up(conn)
                     for integration_id in await deliveries.integrations_due(conn):
                         self._wake(integration_id)
-                    interrupted = await deliveries.adopt_interrupted(conn, self._sender_id)
                     for project_id in await outbox.waiting_projects(conn):
                         self._heard_of_events(project_id)
                 for delivery in interrupted:
@@ -232,18 +231,23 @@ class Dispatcher:
         except Exception:
             log.exception("events.failed", project=project_id)
 
+    async def _clear_up(self, conn: Connection) -> list[Delivery]:
+        """See to what others and we ourselves have left behind; what was interrupted for good is ours to tell of."""
+        has_freed = await senders.bury(conn, self._pace.silent) > 0
+        is_time = time.monotonic() - self._mended > self._pace.mend
+        if not (has_freed or is_time):
+            return []
+        self._mended = time.monotonic()
+        await self._let_go(conn)
+        await deliveries.mend_order(conn)
+        return await deliveries.adopt_interrupted(conn, self._sender_id)
+
     async def _let_go(self, conn: Connection) -> None:
         """Free what was claimed by a statement whose answer was lost, which nobody here knows of."""
         claimed = await deliveries.claimed_by(conn, self._sender_id)
         unknown = claimed - self._post.held
         await senders.let_go(conn, self._sender_id, unknown & self._unknown)
         self._unknown = unknown
-
-    async def _mend(self, conn: Connection) -> None:
-        """What somebody who died left behind."""
-        if time.monotonic() - self._mended > self._pace.mend:
-            await deliveries.mend_order(conn)
-            self._mended = time.monotonic()
 
     async def _beat(self, conn: Connection) -> None:
         """Say that we live; and look at the clock, which may have been set back, now or before we began."""

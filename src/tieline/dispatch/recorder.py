@@ -26,6 +26,8 @@ from tieline.store.deliveries import ActivityRow, AttemptRow, Delivery, Result
 log = structlog.get_logger()
 
 MOST_AT_ONCE: Final = 128
+# What a writer waits for the database, others use.
+WRITERS: Final = 3
 UNWRITTEN: Final = Receipt("refused", "What became of it could not be written; the log has more.", error="internal")
 _RETRY_SECONDS: Final = 1.0
 Woken = Callable[[str, float], None]
@@ -80,17 +82,22 @@ class Recorder:
         self._arrived.set()
 
     async def run(self) -> None:
-        """Write what arrives until closed."""
+        """Write what arrives until closed: one group while the next ones are on their way."""
+        async with asyncio.TaskGroup() as writers:
+            for _ in range(WRITERS):
+                writers.create_task(self._keep_writing())
+
+    async def _keep_writing(self) -> None:
         while not self._closing or self._waiting:
             await self._arrived.wait()
-            self._arrived.clear()
             while self._waiting:
-                group = self._waiting[:MOST_AT_ONCE]
+                group, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
                 await self._write_surely([outcome for outcome, _ in group])
-                del self._waiting[: len(group)]
                 for _, written in group:
                     if not written.done():
                         written.set_result(None)
+            if not self._closing:
+                self._arrived.clear()
 
     async def _write_surely(self, outcomes: Sequence[Outcome]) -> None:
         while True:
@@ -117,18 +124,30 @@ class Recorder:
             await self._write_surely([Outcome(outcomes[0].delivery, receipt=UNWRITTEN)])
 
     async def _write(self, outcomes: Sequence[Outcome]) -> None:
-        async with self._db.transaction() as conn:
-            before = await _receivers(conn, outcomes)
-            after = dict(before)
-            results = [self._result(each, after) for each in outcomes]
-            await deliveries.record(conn, results, self._sender_id)
-            for receiver in after.values():
-                await self._save(conn, before[receiver.integration_id], receiver, outcomes)
+        results = await (self._write_good if all(map(_is_good, outcomes)) else self._write_any)(outcomes)
         async with self._db.connection() as conn:
             await deliveries.advance(conn, [each.delivery for each in outcomes])
         for result in results:
             if result.state == "waiting":
                 self._woken(result.delivery.integration_id, result.wait_seconds)
+
+    async def _write_good(self, outcomes: Sequence[Outcome]) -> list[Result]:
+        """What was delivered to receivers that are well, which is most of it, in one statement and without a lock."""
+        well: dict[str, Receiver] = {}
+        results = [self._result(each, well) for each in outcomes]
+        async with self._db.connection() as conn:
+            await deliveries.record(conn, results, self._sender_id, may_be_lost=True)
+        return results
+
+    async def _write_any(self, outcomes: Sequence[Outcome]) -> list[Result]:
+        async with self._db.transaction() as conn:
+            before = await receivers.lock(conn, {each.delivery.integration_id for each in outcomes})
+            after = dict(before)
+            results = [self._result(each, after) for each in outcomes]
+            await deliveries.record(conn, results, self._sender_id)
+            for receiver in after.values():
+                await self._save(conn, before[receiver.integration_id], receiver, outcomes)
+        return results
 
     def _result(self, outcome: Outcome, receivers_now: dict[str, Receiver]) -> Result:
         """Decide what becomes of a delivery, and how it stands with its receiver then."""
@@ -187,22 +206,14 @@ class Recorder:
         log.warning("integration.paused", integration=receiver.integration_id, reason=because)
 
 
-async def _receivers(conn: Connection, outcomes: Sequence[Outcome]) -> dict[str, Receiver]:
-    """How it stands with the receivers; those with which it may stand otherwise afterwards are locked.
-
-    The usual case is that all is well and stays so, and then nobody has to wait for this.
-    """
-    known = await receivers.load(conn, {each.delivery.integration_id for each in outcomes})
-    changing = {
-        each.delivery.integration_id
-        for each in outcomes
-        if each.receipt is not None and not _is_well(each.receipt, known.get(each.delivery.integration_id))
-    }
-    return known | (await receivers.lock(conn, changing) if changing else {})
-
-
-def _is_well(receipt: Receipt, receiver: Receiver | None) -> bool:
-    return receipt.verdict == "delivered" and receiver is not None and receiver.failing_since is None
+def _is_good(outcome: Outcome) -> bool:
+    """Whether it arrived where everything arrives, and had no effects that must not be forgotten."""
+    return (
+        outcome.receipt is not None
+        and outcome.receipt.verdict == "delivered"
+        and outcome.delivery.is_well
+        and not (outcome.journal is not None and outcome.journal.has_effects)
+    )
 
 
 def _former_state(delivery: Delivery, receiver: Receiver) -> DeliveryState:

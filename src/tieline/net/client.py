@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Final
 
 import aiohttp
@@ -147,7 +148,12 @@ def _uncompressed(headers: Mapping[str, str]) -> CIMultiDict[str]:
 
 
 def _url_of(request: Request) -> URL:
-    return URL(request.url, encoded=request.url.isascii())
+    return _parse_url(request.url)
+
+
+@lru_cache(maxsize=1024)
+def _parse_url(url: str) -> URL:
+    return URL(url, encoded=url.isascii())
 
 
 def _most_connections() -> int:

@@ -64,7 +64,10 @@ class NewDelivery:
 
 @dataclass(frozen=True)
 class Delivery:
-    """A delivery that the caller is to send now. `attempts` and `tries` count the one under way."""
+    """A delivery that the caller is to send now. `attempts` and `tries` count the one under way.
+
+    `is_well` says whether its receiver took the last thing that it was told, as far as is known.
+    """
 
     id: int
     project_id: str
@@ -80,6 +83,7 @@ class Delivery:
     crashes: int
     has_effects: bool
     created_at: datetime
+    is_well: bool = False
 
 
 @dataclass(frozen=True)
@@ -197,18 +201,22 @@ async def supersede(conn: Connection, integration_id: str) -> None:
     await conn.execute(_SUPERSEDE, [integration_id])
 
 
-async def record(conn: Connection, results: Sequence[Result], sender_id: str) -> set[int]:
+async def record(conn: Connection, results: Sequence[Result], sender_id: str, *, may_be_lost: bool = False) -> set[int]:
     """Write what became of deliveries, each with its attempt, its activity and its log; those that were still ours.
 
-    Call `advance` when that is committed.
+    Call `advance` when that is committed. What `may_be_lost` with the database is only sent again then.
     """
     rows = [_given(each, sender_id) for each in results]
-    cursor = await conn.execute(_RECORD, {"rows": Jsonb(rows), "channel": notify.CHANNEL})
+    commit = "off" if may_be_lost else "on"
+    cursor = await conn.execute(_RECORD, {"rows": Jsonb(rows), "channel": notify.CHANNEL, "commit": commit})
     return {row["id"] for row in await cursor.fetchall()}
 
 
 async def advance(conn: Connection, touched: Iterable[Delivery | NewDelivery]) -> None:
-    """Let the next one of each key be the first. Outside of a transaction it is one that need not survive a crash."""
+    """Let the next one of each key be the first. Outside of a transaction it is one that need not survive a crash.
+
+    What is being sent is left alone: who has it says when it is over.
+    """
     keys = sorted({(each.integration_id, each.order_key) for each in touched if each.order_key is not None})
     if keys:
         await conn.execute(_ADVANCE, [[integration for integration, _ in keys], [key for _, key in keys]])
@@ -380,7 +388,8 @@ _CLAIM: Final[LiteralString] = """
     update delivery set
         state = 'delivering', claimed_by = %(sender_id)s, attempts = attempts + 1, tries = tries + 1
     where id = any(array(select id from chosen)) and state in ('pending', 'waiting')
-    returning delivery.*
+    returning delivery.*, (
+        select failing_since is null from receiver where receiver.integration_id = delivery.integration_id) as is_well
 """
 
 _CLAIM_NEXT: Final[LiteralString] = """
@@ -404,7 +413,7 @@ _CLAIM_NEXT: Final[LiteralString] = """
     update delivery set
         state = 'delivering', claimed_by = %(sender_id)s, attempts = attempts + 1, tries = tries + 1
     where id = any(array(select id from chosen)) and state = 'pending'
-    returning delivery.*
+    returning delivery.*, true as is_well
 """
 
 _SUPERSEDE: Final[LiteralString] = """
@@ -428,7 +437,8 @@ _SUPERSEDE: Final[LiteralString] = """
 
 _RECORD: Final[LiteralString] = """
     with given as materialized (
-        select * from jsonb_to_recordset(%(rows)s) as given (
+        select given.*, set_config('synchronous_commit', %(commit)s, true)
+        from jsonb_to_recordset(%(rows)s) as given (
             id bigint, tries integer, sender text, state text, wait_seconds real, counted boolean, error text,
             integration_id text, project_id text, has_attempt boolean, has_activity boolean,
             attempt jsonb, activity jsonb)
@@ -519,11 +529,11 @@ _MEND_ORDER: Final[LiteralString] = """
     )
     update delivery set is_first = true from (
         select next.id from key cross join lateral (
-            select id, is_first from delivery
+            select id, is_first, state from delivery
             where delivery.integration_id = key.integration_id and delivery.order_key = key.order_key
               and state in ('pending', 'delivering', 'waiting', 'held')
             order by id limit 1) as next
-        where not next.is_first) as first
+        where not next.is_first and next.state <> 'delivering') as first
     where delivery.id = first.id
 """
 
@@ -533,16 +543,16 @@ _ADVANCE: Final[LiteralString] = """
         select next.id from relaxed
         cross join unnest(%s::text[], %s::text[]) as ended (integration_id, order_key)
         cross join lateral (
-            select id, is_first from delivery
+            select id, is_first, state from delivery
             where delivery.integration_id = ended.integration_id and delivery.order_key = ended.order_key
               and state in ('pending', 'delivering', 'waiting', 'held')
             order by id limit 1) as next
-        where not next.is_first) as first
+        where not next.is_first and next.state <> 'delivering') as first
     where delivery.id = first.id
 """
 
 _ADOPT: Final[LiteralString] = """
-    update delivery set claimed_by = %s where state = 'delivering' and claimed_by is null returning *
+    update delivery set claimed_by = %s where state = 'delivering' and claimed_by is null returning *, false as is_well
 """
 
 _INTEGRATIONS_DUE: Final[LiteralString] = """
@@ -569,26 +579,29 @@ _END_ACTIVITIES: Final[LiteralString] = """
     select pg_notify(%(channel)s, 'activity:' || id) from ended
 """
 
+# Deliveries are added with their message, so that those of old messages are the old ones.
 _EXPIRE: Final[LiteralString] = """
     with gone as (
-    delete from delivery where id in (
-        select id from delivery
-        where state in ('delivered', 'failed') and finished_at < now() - make_interval(secs => %(days)s * 86400)
-        union all
-        select id from delivery
-        where state = 'held' and created_at < now() - make_interval(secs => %(held_days)s * 86400)
-        limit %(limit)s)
-    returning activity_id)
+        delete from delivery where id = any(array(
+            select id from delivery
+            where created_at < now() - make_interval(secs => %(days)s * 86400)
+              and ((state in ('delivered', 'failed') and finished_at < now() - make_interval(secs => %(days)s * 86400))
+                or (state = 'held' and created_at < now() - make_interval(secs => %(held_days)s * 86400)))
+            limit %(limit)s))
+        returning activity_id
+    )
     update activity set
         state = 'cancelled', result = 'failure', completion_percent = 100,
         cancelled_at = clock_timestamp(), completed_at = clock_timestamp(), updated_at = clock_timestamp()
-    where id in (select activity_id from gone) and state = 'in_progress'
+    where id = any(array(select activity_id from gone)) and state = 'in_progress'
 """
 
 _EXPIRE_MESSAGES: Final[LiteralString] = """
-    delete from message where id in (
+    delete from message where id = any(array(
         select id from message
         where created_at < now() - make_interval(secs => %(days)s * 86400)
-          and not exists (select 1 from delivery where delivery.message_id = message.id)
-        limit %(limit)s)
+          and id not in (
+            select message_id from delivery
+            where created_at < now() - make_interval(secs => %(days)s * 86400 - 3600) and message_id is not null)
+        limit %(limit)s))
 """

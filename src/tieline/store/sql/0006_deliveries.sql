@@ -80,8 +80,7 @@ create index delivery_in_order on delivery (integration_id, order_key, id)
 create index delivery_in_flight on delivery (integration_id) where state = 'delivering';
 create index delivery_listed on delivery (integration_id, id desc);
 create index delivery_failed on delivery (integration_id, id desc) where state in ('failed', 'held');
-create index delivery_message on delivery (message_id);
-create index delivery_finished on delivery (finished_at) where state in ('delivered', 'failed');
+create index delivery_age on delivery using brin (created_at);
 
 insert into delivery (
     project_id, integration_id, kind, payload, cause_id, order_key, is_first, state, attempts, tries, due_at,
@@ -147,6 +146,10 @@ create index activity_by_environment on activity (project_id, environment_id, cr
     where environment_id is not null;
 create index activity_of_environment_by_type on activity (project_id, environment_id, type, created_at desc)
     where environment_id is not null;
+
+-- They go in the order in which they came.
+drop index activity_age;
+create index activity_age on activity using brin (expires_at);
 
 -- Creation times differ within a project. Those of deliveries are odd microseconds and all others even ones, so that
 -- neither has to wait for the other.
