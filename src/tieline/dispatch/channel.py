@@ -29,7 +29,8 @@ MOST_UNWRITTEN: Final = 16
 class Post:
     """What all channels of a process share.
 
-    `is_alive` says whether what this process has claimed still is its own; `held` are the numbers of that.
+    `is_alive` says whether what this process has claimed still is its own; `held` are the numbers of that. `is_current`
+    says whether a courier goes where the integration has messages sent now.
     """
 
     db: Database
@@ -39,6 +40,7 @@ class Post:
     claims: Claims
     turns: asyncio.Semaphore
     is_alive: Callable[[], bool]
+    is_current: Callable[[Courier], bool]
     held: set[int] = field(default_factory=set)
 
 
@@ -147,7 +149,7 @@ class Channel:
         sent = lane.left.pop(0)
         behind, lane.left = lane.left, []
         try:
-            if outcome.receipt is not None and outcome.receipt.verdict == "delivered":
+            if self._goes_on(courier, outcome):
                 lane.left = behind or await self._more(sent, lane)
             else:
                 lane.written += [self._put(Outcome(each)) for each in behind]
@@ -155,6 +157,11 @@ class Channel:
             lane.written.append(self._put(outcome))
         if len(lane.written) > MOST_UNWRITTEN:
             await lane.written.pop(0)
+
+    def _goes_on(self, courier: Courier, outcome: Outcome) -> bool:
+        """Whether the next one may go out, and by the same courier: a lane that is busy may not end for days."""
+        is_taken = outcome.receipt is not None and outcome.receipt.verdict == "delivered"
+        return is_taken and self._post.is_current(courier)
 
     def _put(self, outcome: Outcome) -> asyncio.Future[None]:
         written = self._post.recorder.put(outcome)

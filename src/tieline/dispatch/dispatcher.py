@@ -97,6 +97,7 @@ class Dispatcher:
             claims=self._claims,
             turns=asyncio.Semaphore(MOST_IN_FLIGHT),
             is_alive=self._is_trusted,
+            is_current=self._is_current,
         )
         self._channels: dict[str, Channel] = {}
         self._runs: set[asyncio.Task[None]] = set()
@@ -265,14 +266,21 @@ class Dispatcher:
 
     async def _courier(self, conn: Connection, integration_id: str) -> Courier | None:
         """Who sends to an integration; None when it is gone. Remembered until somebody changes the integration."""
-        since, courier = self._couriers.get(integration_id, (0.0, None))
-        if courier is not None and self._listener.connected and time.monotonic() - since < _REMEMBERED_SECONDS:
+        if (courier := self._remembered(integration_id)) is not None:
             return courier
         asked, generation = time.monotonic(), self._generation
         made = await self._new_courier(conn, integration_id)
         if made is not None and generation == self._generation:
             self._couriers[integration_id] = (asked, made)
         return made
+
+    def _remembered(self, integration_id: str) -> Courier | None:
+        since, courier = self._couriers.get(integration_id, (0.0, None))
+        is_fresh = self._listener.connected and time.monotonic() - since < _REMEMBERED_SECONDS
+        return courier if is_fresh else None
+
+    def _is_current(self, courier: Courier) -> bool:
+        return self._remembered(courier.integration.id) is courier
 
     def _forget_all(self) -> None:
         """What has changed since may not be heard of, also by who reads it at this moment."""
