@@ -185,14 +185,16 @@ async def test_nothing_is_lost_while_the_database_is_away_for_a_moment(office: O
 
 async def test_what_was_claimed_by_a_statement_whose_answer_was_lost_is_sent(office: Office) -> None:
     await office.add()
-    await office.dispatcher(pace=replace(STEADY, beat=0.05))
+    async with office.db.transaction() as conn:
+        await receivers.lock(conn, ["hook"])
+    await office.dispatcher(pace=replace(STEADY, beat=0.05, mend=0.05))
     (sender,) = await office.query("select id from sender")
     async with office.db.transaction() as conn:
-        # Nobody hears of this before it is claimed.
+        # Nobody takes it before it has been claimed here.
         await receivers.lock(conn, ["hook"])
         await office.happen()
-        await office.spread()
-        await deliveries.claim(conn, sender["id"], [office.claim])
+        await office.until("pending")
+        assert len(await deliveries.claim(conn, sender["id"], [office.claim])) == 1
     await office.until("delivered")
 
 
@@ -214,7 +216,7 @@ async def cut_off(office: Office, *, after_effect: bool) -> list[dict[str, objec
     await begun.wait()
     await one.stop(0.05)
     office.sink.do = take
-    await office.dispatcher(pace=replace(STEADY, beat=0.05))
+    await office.dispatcher(pace=replace(STEADY, beat=0.05, mend=0.05))
     return await office.until("failed" if after_effect else "delivered", "delivered", integration_id="inner")
 
 
