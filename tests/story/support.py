@@ -59,7 +59,12 @@ class Server:
         # Shorter than the server's own patience: whoever was busy meanwhile does not notice that it hung up.
         connector = aiohttp.TCPConnector(keepalive_timeout=2)
         self.session = aiohttp.ClientSession(connector=connector, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            await self.kill()
+            await self.session.close()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -74,7 +79,7 @@ class Server:
         await self.wait_until_ready()
 
     async def wait_until_ready(self) -> None:
-        await eventually(self._ready, seconds=30, what="the server to be ready")
+        await eventually(self._ready, seconds=60, what="the server to be ready")
 
     async def spawn(self) -> None:
         """Start the process, and wait for nothing."""

@@ -241,6 +241,9 @@ async def test_a_name_that_leads_to_a_private_address_later(world: World) -> Non
     world.hosts.write_text(f"{PRIVATE} {NAME}\n")
 
     async def refused() -> bool:
+        # A connection that there is would be used again.
+        await receiver.close()
+        await receiver.open()
         await moving.change("env-19")
         return "egress" in await moving.errors("env-19")
 
