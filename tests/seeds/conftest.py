@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,11 @@ from tests.cli.programs import CommandLine
 from tieline.testing.server import TielineServer
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def tieline_settings() -> Mapping[str, str]:
+    return {"TIELINE_EGRESS_ALLOW": "127.0.0.0/8"}
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.programs import TIELINE, CommandLine, clean_environment
+from tests.cli.programs import TIELINE, CommandLine, clean_environment, wait_until
+from tests.cli.receiving import receiving
 from tests.seeds.conftest import ROOT
 from tests.seeds.reading import read
 from tieline.seeds.text import read_yaml
+from tieline.simulators.receiver import Receiver
 from tieline.testing.server import CallFailed, TielineProject, TielineServer, running_server
 
 PAGE = (ROOT / "docs" / "for-tool-authors.md").read_text()
@@ -62,6 +64,23 @@ def test_the_example_is_loaded_without_the_secrets_that_are_not_there(tieline_se
     bitbucket, webhook = tieline_server.get("/projects/shop/integrations")
     assert (bitbucket["app_credentials"], webhook["id"]) == ({"key": "consumer-key"}, "deploys")
     assert all(f'"the variable {name}"' in tieline_server.log for name in ("ADA_TOKEN", "BITBUCKET_CONSUMER_SECRET"))
+
+
+def rename(server: TielineServer, receiver: Receiver, title: str) -> None:
+    """Give the project another title, and wait until the receiver has been told."""
+    body = {"url": f"{receiver.url}/{title}", "events": ["project.modify.title"]}
+    server.call("PATCH", "/projects/shop/integrations/deploys", body)
+    server.call("PATCH", "/projects/shop", {"title": title})
+    wait_until(lambda: bool(receiver.at(f"/{title}")), f"the webhook to be told of {title}")
+
+
+def test_the_webhook_of_the_example_is_told_of_what_happens_also_after_a_reset(tieline_server: TielineServer) -> None:
+    with receiving() as receiver:
+        for title in ("Books", "Papers"):
+            tieline_server.reset()
+            rename(tieline_server, receiver, title)
+        assert [each.document()["payload"]["project"]["title"] for each in receiver.arrivals] == ["Books", "Papers"]
+    tieline_server.reset()
 
 
 def test_links_lead_to_the_port_that_was_free(tieline_project: TielineProject) -> None:
