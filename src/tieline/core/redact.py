@@ -5,7 +5,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from typing import Final
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from tieline.core.documents import Variable
 from tieline.core.secret import MASK, Secret
@@ -14,6 +14,7 @@ SHORTEST: Final = 4
 # Of few secrets, to look for one after the other is faster than to compile an expression for all of them.
 FEW: Final = 64
 SHORTEST_LINE: Final = 8
+SHORTEST_PART: Final = 8
 SHORTEST_BASE64: Final = 8
 # Begins with what is rare, not with the scheme: a line of 64 KiB of letters would otherwise take seconds.
 _USERINFO: Final = re.compile(r"://[^/?#\s'\"<>]*@")
@@ -86,6 +87,20 @@ def _in_base64(value: bytes) -> set[str]:
         if len(own) >= SHORTEST_BASE64:
             found |= {own, own.replace("+", "-").replace("/", "_")}
     return found
+
+
+def secret_parts(url: str) -> list[str]:
+    """What may be secret of a URL: what follows its origin, in one, and of its parts those that are no mere words.
+
+    Receivers repeat it, such as "Cannot POST /services/T0/B0/XXX".
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return []
+    values = [*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query))]
+    written = [parts.path, parts.query, *(each for each in values if len(each) >= SHORTEST_PART)]
+    return [form for each in written for form in (each, unquote(each))]
 
 
 def origin_of(url: str) -> str:

@@ -15,7 +15,7 @@ from tieline.core.errors import RemoteError
 from tieline.core.http import Request, Response
 from tieline.core.ids import new_id
 from tieline.core.ports import Toolbox
-from tieline.core.redact import origin_of
+from tieline.core.redact import Redactor, origin_of, secret_parts
 from tieline.core.secret import Secret
 from tieline.core.wire import render_message
 from tieline.integrations.base import Findings
@@ -32,7 +32,7 @@ async def post(url: str, message: Message, keys: Sequence[Secret], toolbox: Tool
     sent = SentRequest("POST", url, headers)
     request = Request("POST", url, headers, message.body, toolbox.delivery_seconds, KEPT_ANSWER, cut=True)
     try:
-        return read_answer(await toolbox.http.send(request), sent, now())
+        return read_answer(await toolbox.http.send(request), sent, now(), keys)
     except RemoteError as error:
         return receipt_of(error, sent)
 
@@ -71,13 +71,16 @@ def ping_of(integration: Integration, moment: datetime) -> Message:
     return Message(f"msg_{activity.id}_ping_{integration.id}", orjson.dumps(render_message(activity, "")))
 
 
-def read_answer(response: Response, sent: SentRequest, moment: datetime) -> Receipt:
-    """What an answer means: a 2xx took it, 410 wants nothing any more, everything else may do better later. Pure."""
+def read_answer(response: Response, sent: SentRequest, moment: datetime, keys: Sequence[Secret]) -> Receipt:
+    """What an answer means: a 2xx took it, 410 wants nothing any more, everything else may do better later. Pure.
+
+    The sentence repeats of it neither the keys nor what may be secret of the URL.
+    """
     is_taken = 200 <= response.status < 300  # noqa: PLR2004 - what HTTP calls success
     is_gone = response.status == HTTPStatus.GONE
     return Receipt(
         verdict="delivered" if is_taken else "gone" if is_gone else "retry",
-        sentence=_sentence(response, is_taken=is_taken),
+        sentence=f"The receiver answered {response.status}." if is_taken else _objection(response, sent, keys),
         request=sent,
         status=response.status,
         answer=response.body,
@@ -87,14 +90,21 @@ def read_answer(response: Response, sent: SentRequest, moment: datetime) -> Rece
     )
 
 
-def _sentence(response: Response, *, is_taken: bool) -> str:
+def _objection(response: Response, sent: SentRequest, keys: Sequence[Secret]) -> str:
     said = f"The receiver answered {response.status}"
-    if is_taken:
-        return f"{said}."
     if 300 <= response.status < 400:  # noqa: PLR2004 - what HTTP calls redirection
         return f"{said}, a redirect, which is not followed: give the address that it leads to."
-    shown = " ".join(response.body[: _SHOWN * 4].decode(errors="replace").split())[:_SHOWN]
+    shown = _quoted(response.body, Redactor([*keys, *secret_parts(sent.url)]))
     return f"{said}: {shown}" if shown else f"{said}."
+
+
+def _quoted(body: bytes, redactor: Redactor) -> str:
+    """The beginning of an answer, on one line. It is masked while it is whole: of a secret that is cut half would stay.
+
+    What terminals act upon is left out.
+    """
+    words = redactor.text(body.decode(errors="replace")).split()
+    return "".join(each if each.isprintable() else "\ufffd" for each in " ".join(words)[:_SHOWN])
 
 
 def wait_asked(response: Response, moment: datetime) -> float | None:
@@ -104,5 +114,5 @@ def wait_asked(response: Response, moment: datetime) -> float | None:
         return float(given[:9])
     try:
         return max((parsedate_to_datetime(given) - moment).total_seconds(), 0.0)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
