@@ -24,6 +24,8 @@ from tieline.net.ranges import Network
 
 PREFIX: Final = "TIELINE_"
 _LONGEST_WAIT: Final = 7 * 86400.0
+# Beyond this moments have no place in a calendar.
+_MOST_DAYS: Final = 36_500
 # Read by the command line as a client of some server, not by the server.
 CLIENT_SETTINGS: Final = frozenset({"TIELINE_SERVER", "TIELINE_TOKEN", "TIELINE_PROJECT"})
 
@@ -114,16 +116,16 @@ class Settings(BaseSettings):
     delivery_breaker_failures: Annotated[int, Field(ge=1)] = Field(
         10, description="After so many failures in a row a receiver is left alone for a while."
     )
-    delivery_breaker_seconds: Annotated[float, Field(gt=0)] = Field(
+    delivery_breaker_seconds: Annotated[float, Field(gt=0, le=_LONGEST_WAIT)] = Field(
         10.0, description="For so long at first, in seconds; twice as long after each further failure, up to 5 minutes."
     )
-    delivery_pause_seconds: Annotated[float, Field(gt=0)] = Field(
+    delivery_pause_seconds: Annotated[float, Field(gt=0, le=_MOST_DAYS * 86400)] = Field(
         432_000.0, description="After so many seconds of nothing but failures an integration is paused."
     )
-    delivery_keep_days: Annotated[float, Field(gt=0)] = Field(
+    delivery_keep_days: Annotated[float, Field(gt=0, le=_MOST_DAYS)] = Field(
         30.0, description="How long deliveries that ended can be looked up and replayed, in days."
     )
-    delivery_hold_days: Annotated[float, Field(gt=0)] = Field(
+    delivery_hold_days: Annotated[float, Field(gt=0, le=_MOST_DAYS)] = Field(
         90.0, description="How long deliveries are held for a paused integration, in days."
     )
     worker_concurrency: Annotated[int, Field(ge=1, le=100)] = Field(

@@ -5,9 +5,10 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from tieline.integrations.fields import OUR_CHOICE, SENT_BY_CLI, UNLESS_DEFAULT, Basis, IntegrationFields
-from tieline.integrations.values import Filled
+from tieline.integrations.values import Pattern
 
 State = Literal["pending", "in_progress", "complete", "cancelled", "scheduled", "staged"]
+_MOST: Final = 250
 _OWN: Final = Basis("added", "It is in what is read only while it is false, since the vendor has no such field.")
 _IN_ORDER: Final = Basis("added", "Who can do without the order says so.", "default")
 Ordered = Annotated[
@@ -25,13 +26,13 @@ Ordered = Annotated[
 class EventFields(IntegrationFields):
     """Which activities are acted on."""
 
-    events: Annotated[list[Filled], SENT_BY_CLI] = Field(["*"])
+    events: Annotated[list[Pattern], SENT_BY_CLI] = Field(["*"], max_length=_MOST)
     """The types of activities that are acted on, e.g. `environment.push`; `*` is all of them."""
 
-    environments: Annotated[list[Filled], SENT_BY_CLI] = Field(["*"])
+    environments: Annotated[list[Pattern], SENT_BY_CLI] = Field(["*"], max_length=_MOST)
     """The environments whose activities are acted on; `*` is all of them."""
 
-    excluded_environments: Annotated[list[Filled], OUR_CHOICE] = Field([])
+    excluded_environments: Annotated[list[Pattern], OUR_CHOICE] = Field([], max_length=_MOST)
     """The environments whose activities are not acted on, whatever `environments` says."""
 
     states: Annotated[
