@@ -13,7 +13,7 @@ from tests.activities.conftest import BOX, eventually, furnish
 from tests.unit.core.samples import INTEGRATION, PROJECT, PULL
 from tieline.core import kinds
 from tieline.core.clock import now
-from tieline.core.deliveries import Message, Receipt
+from tieline.core.deliveries import Message, Receipt, Receiver
 from tieline.core.documents import Actor, Environment, Integration
 from tieline.core.errors import RemoteError
 from tieline.core.http import Request, Response
@@ -29,9 +29,9 @@ from tieline.integrations.events import EventFields
 from tieline.integrations.fields import IntegrationFields
 from tieline.net.client import GuardedClient
 from tieline.net.egress import Policy, parse_networks
-from tieline.simulators.receiver import Receiver
+from tieline.simulators.receiver import Receiver as HTTPReceiver
 from tieline.store import activities, integrations, outbox, receivers
-from tieline.store.database import TROUBLE, Database
+from tieline.store.database import TROUBLE, Connection, Database
 from tieline.store.deliveries import Claim, NewDelivery
 from tieline.store.listener import Listener
 
@@ -124,7 +124,7 @@ class Office:
     db: Database
     dsn: str
     http: GuardedClient
-    receiver: Receiver
+    receiver: HTTPReceiver
     host: Host = field(default_factory=Host)
     sink: Sink = field(default_factory=lambda: Sink(take))
     open: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -279,13 +279,18 @@ class Office:
 
         await eventually(answers, 8)
 
-    async def resume(self, integration_id: str = "hook") -> None:
-        """What an administrator does to have a paused integration go on."""
+    async def pause(self) -> None:
+        """An administrator pauses the webhook."""
         async with self.db.transaction() as conn:
-            found = (await receivers.lock(conn, [integration_id]))[integration_id]
-            fresh = replace(found, failures=0, failing_since=None, closed_until=None, paused_at=None, paused_because="")
-            await receivers.save(conn, fresh)
-            await receivers.release(conn, integration_id)
+            found = (await receivers.lock(conn, ["hook"]))["hook"]
+            await receivers.save(conn, replace(found, paused_at=now(), paused_because="It was asked for."))
+            await receivers.hold(conn, "hook")
+
+    async def resume(self, conn: Connection) -> None:
+        """An administrator has the webhook go on."""
+        await receivers.lock(conn, ["hook"])
+        await receivers.save(conn, Receiver("hook"))
+        await receivers.release(conn, "hook")
 
     async def __aenter__(self) -> Self:
         return self
@@ -298,6 +303,6 @@ class Office:
 async def office(database: Database, dsn: str) -> AsyncIterator[Office]:
     await furnish(database)
     http = GuardedClient(Policy(parse_networks("127.0.0.0/8")), "Tieline/test")
-    async with Receiver(key=KEY) as receiver, Office(database, dsn, http, receiver) as made:
+    async with HTTPReceiver(key=KEY) as receiver, Office(database, dsn, http, receiver) as made:
         yield made
     await http.close()

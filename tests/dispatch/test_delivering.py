@@ -1,6 +1,6 @@
 """What happens in a project reaches whoever wants to know of it."""
 
-from dataclasses import replace
+import structlog
 
 from tests.activities.conftest import BOX
 from tests.dispatch.conftest import ANN, COMMIT, Office
@@ -9,7 +9,7 @@ from tieline.core import kinds
 from tieline.core.ports import Outcome
 from tieline.core.secret import Secret
 from tieline.core.wire import SENT_LOG
-from tieline.store import activities, integrations, logs, receivers
+from tieline.store import activities, integrations, logs
 
 
 async def test_a_webhook_is_told_and_tells_of_that(office: Office) -> None:
@@ -101,13 +101,12 @@ async def test_nobody_keeps_what_nobody_wants(office: Office) -> None:
 
 async def test_what_happens_while_it_is_paused_is_held_and_told_in_order(office: Office) -> None:
     await office.add()
-    async with office.db.transaction() as conn:
-        found = (await receivers.lock(conn, ["hook"]))["hook"]
-        await receivers.save(conn, replace(found, paused_at=INTEGRATION.created_at, paused_because="It was asked for."))
+    await office.pause()
     causes = [*await office.happen(), *await office.happen(MAIN), *await office.happen()]
     async with office.delivering():
         await office.until("held", "held", "held")
-        await office.resume()
+        async with office.db.transaction() as conn:
+            await office.resume(conn)
         await office.until("delivered", "delivered", "delivered")
     heard = await office.heard(3)
     assert sorted(heard) == sorted(causes)
@@ -159,9 +158,12 @@ async def test_what_is_told_of_an_integration_whose_secrets_are_lost_is_kept_and
     await office.add()
     await office.query("update integration_secret set sealed = sealed || 'x'::bytea where integration_id = 'sealed'")
     await office.happen()
-    async with office.delivering():
-        await office.until("delivered")
-        assert [row["state"] for row in await office.rows("sealed")] == ["pending"]
+    with structlog.testing.capture_logs() as captured:
+        async with office.delivering():
+            await office.until("delivered")
+            assert [row["state"] for row in await office.rows("sealed")] == ["pending"]
+    errors = [each for each in captured if each["log_level"] == "error"]
+    assert {(each["event"], each["integration"]) for each in errors} == {("deliveries.failed", "sealed")}
 
 
 async def test_build_statuses_and_events_go_the_same_way(office: Office) -> None:

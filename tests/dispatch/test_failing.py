@@ -113,7 +113,8 @@ async def test_who_is_gone_is_told_nothing_until_somebody_resumes_it(office: Off
         assert "kept" in await office.log(told["id"])
         assert await office.heard(1, "/other") == [paused[0]["id"]]
 
-        await office.resume()
+        async with office.db.transaction() as conn:
+            await office.resume(conn)
         await office.until("delivered", "delivered", "delivered", "delivered")
     assert of_environment(office.receiver.at("/hook"), "pr-7") == [causes[0], *causes]
 

@@ -185,15 +185,13 @@ async def test_nothing_is_lost_while_the_database_is_away_for_a_moment(office: O
 
 async def test_what_was_claimed_by_a_statement_whose_answer_was_lost_is_sent(office: Office) -> None:
     await office.add()
-    async with office.db.transaction() as conn:
-        await receivers.lock(conn, ["hook"])
+    await office.pause()
+    await office.happen()
     await office.dispatcher(pace=replace(STEADY, beat=0.05, mend=0.05))
+    await office.until("held")
     (sender,) = await office.query("select id from sender")
     async with office.db.transaction() as conn:
-        # Nobody takes it before it has been claimed here.
-        await receivers.lock(conn, ["hook"])
-        await office.happen()
-        await office.until("pending")
+        await office.resume(conn)
         assert len(await deliveries.claim(conn, sender["id"], [office.claim])) == 1
     await office.until("delivered")
 
@@ -268,7 +266,7 @@ async def test_waits_are_as_planned_though_the_clock_was_set_back(office: Office
     await office.query("update delivery set due_at = due_at + interval '1 day', planned_seconds = 0.1")
     if when == "before the start":
         await one.stop(1)
-        await office.dispatcher(QUICK, pace=STEADY)
+        await office.dispatcher(QUICK)
     else:
         async with office.db.transaction() as conn:
             await senders.reset_waits(conn)

@@ -175,7 +175,7 @@ async def test_what_follows_is_first_when_two_end_and_add_at_the_same_moment(sen
 
 async def test_what_a_crash_left_behind_is_mended(sending: Sending) -> None:
     first, second, *_, alone, _ = await sending.add("main", "main", "main", "pr-7", None)
-    (claimed, *_) = await sending.take(run=1)
+    (claimed,) = await sending.take(lanes=1, run=1)
     async with sending.db.transaction() as conn:
         # It dies before it says that the next one is the first.
         await deliveries.record(conn, [Result(claimed, "delivered")], ME)

@@ -72,8 +72,9 @@ def judge(receiver: Receiver, verdict: Verdict, moment: datetime, schedule: Sche
     if verdict == "delivered":
         return replace(receiver, failures=0, failing_since=None, closed_until=None)
     failed = replace(receiver, failures=receiver.failures + 1, failing_since=receiver.failing_since or moment)
-    if verdict == "refused":
-        # The receiver answered; it is only this delivery that it does not want.
+    if verdict == "refused" or (receiver.closed_until is not None and moment < receiver.closed_until):
+        # The receiver answered, and it is only this delivery that it does not want; or it was on its way already when
+        # others found that the receiver is to be left alone.
         return replace(failed, failures=receiver.failures)
     return replace(failed, closed_until=_break_until(failed.failures, moment, schedule))
 

@@ -1,7 +1,8 @@
 """When a delivery is tried again, when a receiver is left alone, and when nothing more is tried."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -73,17 +74,31 @@ def test_only_what_kills_everybody_is_hopeless() -> None:
 
 
 def failing(times: int, receiver: Receiver = FRESH) -> Receiver:
+    """After so many failures, each as soon as something is tried."""
     for _ in range(times):
-        receiver = judge(receiver, "retry", NOW, SCHEDULE)
+        receiver = judge(receiver, "retry", receiver.closed_until or NOW, SCHEDULE)
     return receiver
 
 
 def test_a_receiver_is_left_alone_for_longer_and_longer() -> None:
     assert failing(9) == replace(FRESH, failures=9, failing_since=NOW)
-    breaks = [failing(times).closed_until for times in range(10, 18)]
-    seconds = [(until - NOW).total_seconds() for until in breaks if until is not None]
+    closed = [failing(times).closed_until or NOW for times in range(9, 18)]
+    seconds = [(after - before).total_seconds() for before, after in pairwise(closed)]
     assert seconds == [10, 20, 40, 80, 160, 300, 300, 300]
-    assert failing(100_000).closed_until == NOW + timedelta(minutes=5)
+
+
+def test_what_was_on_its_way_when_others_failed_makes_it_no_longer() -> None:
+    closed = failing(10)
+    assert failing_at(closed, NOW + timedelta(seconds=9)) == closed
+    assert failing_at(closed, NOW + timedelta(seconds=10)).closed_until == NOW + timedelta(seconds=30)
+
+
+def failing_at(receiver: Receiver, moment: datetime) -> Receiver:
+    return judge(receiver, "retry", moment, SCHEDULE)
+
+
+def test_the_time_has_a_bound_however_often_it_failed() -> None:
+    assert failing_at(replace(FRESH, failures=100_000), NOW).closed_until == NOW + timedelta(minutes=5)
 
 
 def test_one_success_makes_all_well() -> None:
