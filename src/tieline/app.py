@@ -70,6 +70,7 @@ log = structlog.get_logger()
 CreateApp = Callable[[Services], ASGIApp]
 TRIM_SECONDS: Final = 600.0
 REVIVE_SECONDS: Final = 1.0
+SENDING_CONNECTIONS: Final = 6
 
 
 def read_settings() -> Settings:
@@ -254,10 +255,10 @@ class House:
         }
         return Engine(dsn, handlers, self._sweep, concurrency=self.settings.worker_concurrency)
 
-    def dispatcher(self) -> Dispatcher:
-        """What tells the outside of what happened."""
-        fan_out = FanOut(self.db, self.settings.base_url)
-        return Dispatcher(self.db, self.box, self.registry, self.listener, fan_out, self.settings.delivery_schedule)
+    def dispatcher(self, db: Database) -> Dispatcher:
+        """What tells the outside of what happened, over connections of its own."""
+        fan_out = FanOut(db, self.settings.base_url)
+        return Dispatcher(db, self.box, self.registry, self.listener, fan_out, self.settings.delivery_schedule)
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
@@ -346,10 +347,10 @@ async def _serve(
     seed: Path | None,
 ) -> None:
     stop = _stop_signal()
-    async with open_house(settings, postgres.dsn) as house, _background(house, postgres):
+    async with open_house(settings, postgres.dsn) as house, _background(house, postgres), _sending(postgres) as sending:
         seeded = house.read_seed(seed) if seed is not None else None
         is_new = await _prepare(house, seeded)
-        engine, dispatcher = house.engine(postgres.dsn), house.dispatcher()
+        engine, dispatcher = house.engine(postgres.dsn), house.dispatcher(sending)
         server = HTTPServer(create_app(house.services(seeded)))
         serving = asyncio.create_task(server.serve([listening]), name="http")
         try:
@@ -377,9 +378,9 @@ def _spare_collector() -> None:
 
 async def _work(settings: Settings, postgres: _Postgres) -> None:
     stop = _stop_signal()
-    async with open_house(settings, postgres.dsn) as house, _background(house, postgres):
+    async with open_house(settings, postgres.dsn) as house, _background(house, postgres), _sending(postgres) as sending:
         await _prepare(house, None)
-        engine, dispatcher = house.engine(postgres.dsn), house.dispatcher()
+        engine, dispatcher = house.engine(postgres.dsn), house.dispatcher(sending)
         try:
             await engine.start(alone=postgres.is_fresh)
             await dispatcher.start(alone=postgres.is_fresh)
@@ -412,6 +413,13 @@ async def _background(house: House, postgres: _Postgres) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _sending(postgres: _Postgres) -> AsyncIterator[Database]:
+    """The connections of who delivers, so that whoever asks the API never waits for those."""
+    async with Database(postgres.dsn, max_size=SENDING_CONNECTIONS, plans_once=True) as db:
+        yield db
 
 
 async def _first(*tasks: asyncio.Task[object] | asyncio.Task[None]) -> None:

@@ -12,6 +12,8 @@ def storable(text: str) -> str:
 
 def parse_lines(text: str) -> list[str]:
     """The lines of a text, each with a newline of its own, none longer than `LONGEST_LINE` characters."""
+    if text.isascii() and text.isprintable() and len(text) <= LONGEST_LINE:
+        return [f"{text}\n"]
     lines = storable(text).removesuffix("\n").split("\n")
     return [_cut(line.removesuffix("\r")) + "\n" for line in lines]
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import structlog
@@ -50,11 +51,20 @@ class Courier:
 
     async def send(self, delivery: Delivery, letter: Letter | None) -> Outcome:
         """Make one attempt. Raises `NotOurs`, and what says that the database is away."""
-        subject = Subject(self.integration, self.kind.title, letter)
+        subject = self.subject(letter)
         journal = self.journal(delivery, letter)
         began, started_at = time.monotonic(), now()
         receipt = await self._attempt(delivery, letter, journal)
         return Outcome(delivery, subject, receipt, journal, started_at, time.monotonic() - began)
+
+    @cached_property
+    def place(self) -> str:
+        """To whom it is told, as people read it."""
+        return story.place_of(self.integration, self.kind.title)
+
+    def subject(self, letter: Letter | None) -> Subject:
+        """What a delivery of this letter is about."""
+        return Subject(self.integration, self.kind.title, self.place, letter)
 
     def journal(self, delivery: Delivery, letter: Letter | None) -> Journal:
         """The log of an attempt, with its first line."""
@@ -64,7 +74,8 @@ class Courier:
 
         journal = Journal(self.redactor, note_effect)
         if letter is not None:
-            journal.say(story.opening(letter, self.integration, self.kind.title, delivery, self.schedule))
+            first = story.opening(letter, self.integration, self.place, delivery, self.schedule)
+            journal.say(first, is_ours=True)
         return journal
 
     async def _attempt(self, delivery: Delivery, letter: Letter | None, journal: Journal) -> Receipt:

@@ -21,7 +21,7 @@ from tieline.dispatch.courier import INTERRUPTED, Courier
 from tieline.dispatch.fanout import BATCH, FanOut
 from tieline.dispatch.journal import NotOurs
 from tieline.dispatch.letters import Letters
-from tieline.dispatch.recorder import Outcome, Recorder, Subject
+from tieline.dispatch.recorder import Outcome, Recorder
 from tieline.dispatch.schedule import Schedule
 from tieline.integrations.base import Registry
 from tieline.store import deliveries, integrations, outbox, senders, variables
@@ -322,5 +322,6 @@ class Dispatcher:
         letter = None if delivery.message_id is None else await self._letters.get(delivery.message_id)
         if courier is None:
             return
-        subject = Subject(courier.integration, courier.kind.title, letter)
-        await self._recorder.put(Outcome(delivery, subject, INTERRUPTED, courier.journal(delivery, letter)))
+        await self._recorder.put(
+            Outcome(delivery, courier.subject(letter), INTERRUPTED, courier.journal(delivery, letter))
+        )

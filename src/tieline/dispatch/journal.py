@@ -30,18 +30,18 @@ class Journal:
     async def write(self, text: str) -> None:
         self.say(text)
 
-    def say(self, text: str) -> None:
-        """Append text, masked."""
-        for moment, line in self.rendered(text):
+    def say(self, text: str, *, is_ours: bool = False) -> None:
+        """Append text, masked unless all of it is our own."""
+        for moment, line in self.rendered(text, is_ours=is_ours):
             if self._room <= 0:
                 return
             self._room -= len(line)
             self.lines.append((moment, line if self._room > 0 else FULL))
 
-    def rendered(self, text: str) -> list[tuple[datetime, str]]:
-        """Text as its lines would be stored."""
+    def rendered(self, text: str, *, is_ours: bool = False) -> list[tuple[datetime, str]]:
+        """Text as its lines would be stored; what is `is_ours` has nothing in it that somebody else said."""
         moment = now()
-        return [(moment, line) for line in parse_lines(self._redactor.text(text))]
+        return [(moment, line) for line in parse_lines(text if is_ours else self._redactor.text(text))]
 
     async def before_effect(self) -> None:
         if not self._has_effects:

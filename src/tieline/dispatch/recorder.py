@@ -35,10 +35,11 @@ Woken = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Subject:
-    """What a delivery is about: the integration it is for, by its title, and the message, if it is of one."""
+    """What a delivery is about: the integration it is for, by title and place, and the message, if it is of one."""
 
     integration: Integration
     title: str
+    place: str
     letter: Letter | None
 
 
@@ -243,7 +244,8 @@ def _activity(outcome: Outcome, receipt: Receipt, planned: Plan) -> ActivityRow 
     if subject is None or subject.letter is None or journal is None:
         return None
     is_over = planned.state in ("delivered", "failed")
-    description, text = story.texts(subject.letter, subject.integration, subject.title)
+    description, text = story.texts(subject.letter, subject.place)
+    end = story.closing(receipt, planned, delivery, outcome.seconds)
     return ActivityRow(
         id=delivery.activity_id or new_id(),
         is_new=delivery.activity_id is None,
@@ -257,5 +259,6 @@ def _activity(outcome: Outcome, receipt: Receipt, planned: Plan) -> ActivityRow 
             "integration": {"id": subject.integration.id, "type": subject.integration.type},
         },
         parameters=story.parameters(subject.letter, subject.integration, delivery),
-        lines=[*journal.lines, *journal.rendered(story.closing(receipt, planned, delivery, outcome.seconds))],
+        # What a receiver said stands only in what went wrong.
+        lines=[*journal.lines, *journal.rendered(end, is_ours=receipt.verdict == "delivered")],
     )

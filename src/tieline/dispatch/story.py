@@ -30,11 +30,11 @@ def place_of(integration: Integration, title: str) -> str:
     return f"{title} at {origin_of(url)}" if isinstance(url, str) else title
 
 
-def opening(letter: Letter, integration: Integration, title: str, delivery: Delivery, schedule: Schedule) -> str:
+def opening(letter: Letter, integration: Integration, place: str, delivery: Delivery, schedule: Schedule) -> str:
     """The first line of an attempt."""
     attempt = f"Attempt {delivery.attempts} of at most {schedule.most_attempts}"
     what = f"{len(letter.kept.body):,} bytes, {message_id(letter, integration)}"
-    return f"{attempt}: {event_of(letter)} for {place_of(integration, title)} ({what})"
+    return f"{attempt}: {event_of(letter)} for {place} ({what})"
 
 
 def closing(receipt: Receipt, plan: Plan, delivery: Delivery, seconds: float) -> str:
@@ -61,9 +61,9 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004 - two hours
 
 
-def texts(letter: Letter, integration: Integration, title: str) -> tuple[str, str]:
+def texts(letter: Letter, place: str) -> tuple[str, str]:
     """The description, which is HTML, and the text of the delivery's own activity."""
-    text = f"{place_of(integration, title)} is told of {event_of(letter)}"
+    text = f"{place} is told of {event_of(letter)}"
     return escape(text), text
 
 

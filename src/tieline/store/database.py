@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, Self
+from typing import Any, Final, LiteralString, Self
 
 import orjson
 import psycopg
@@ -25,23 +25,38 @@ PATIENCE_SECONDS: Final = 5.0
 # makes it try at once. So it is back soon after the database is, however long that was away.
 RECONNECT_SECONDS: Final = 2.0
 
+# For the same few large statements again and again: each is planned once, and along indexes, for at that time the tables
+# may be empty.
+_PLAN_ONCE: Final[LiteralString] = """
+    select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false),
+           set_config('enable_bitmapscan', 'off', false), set_config('jit', 'off', false)
+"""
+
 set_json_dumps(orjson.dumps)
 set_json_loads(orjson.loads)
 
 
 class Database:
-    """A pool on one PostgreSQL. Open it once per process.
+    """A pool on one PostgreSQL. Open it once per process, and once for who asks the same all the time (`plans_once`).
 
     `transaction()` commits at the end and rolls back on any exception; `connection()` is for single reads.
     Both raise `DatabaseAway` when no connection can be had within `patience` seconds.
     """
 
-    def __init__(self, dsn: str, *, max_size: int = 12, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self, dsn: str, *, max_size: int = 12, patience: float = PATIENCE_SECONDS, plans_once: bool = False
+    ) -> None:
         self.dsn = dsn
         self._pool = AsyncConnectionPool(
             dsn,
             connection_class=Connection,
-            kwargs={"row_factory": dict_row, "autocommit": True, "application_name": "tieline"},
+            kwargs={
+                "row_factory": dict_row,
+                "autocommit": True,
+                "application_name": "tieline",
+                "prepare_threshold": 0 if plans_once else 5,
+            },
+            configure=_plan_once if plans_once else None,
             min_size=1,
             max_size=max_size,
             timeout=patience,
@@ -117,3 +132,7 @@ class Database:
             "idle": stats.get("pool_available", 0),
             "waiting": stats.get("requests_waiting", 0),
         }
+
+
+async def _plan_once(connection: Connection) -> None:
+    await connection.execute(_PLAN_ONCE)
