@@ -47,7 +47,7 @@ def wait_until(check: Callable[[], bool], what: str, *, seconds: float = 30) -> 
 
 
 def wait_until_answered(url: str) -> None:
-    wait_until(lambda: _answers(url), f"an answer of {url}")
+    wait_until(lambda: _answers(url), f"an answer of {url}", seconds=60)
 
 
 def _answers(url: str) -> bool:
