@@ -25,8 +25,8 @@ PATIENCE_SECONDS: Final = 5.0
 # makes it try at once. So it is back soon after the database is, however long that was away.
 RECONNECT_SECONDS: Final = 2.0
 
-# For the same few large statements again and again: each is planned once, and along indexes, for at that time the tables
-# may be empty.
+# For the same few large statements again and again: each is planned once, along indexes since the tables may be empty
+# at that time.
 _PLAN_ONCE: Final[LiteralString] = """
     select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false),
            set_config('enable_bitmapscan', 'off', false), set_config('jit', 'off', false)
