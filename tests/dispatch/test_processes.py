@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+import structlog
 
 from tests.conftest import END_OTHERS
 from tests.dispatch.conftest import BRISK, QUICK, Office, take
@@ -19,6 +20,10 @@ from tieline.simulators.receiver import Arrival, Behaviour
 from tieline.store import deliveries, receivers, senders
 
 STEADY = Pace()
+END_BLOCKED = """
+    select pg_terminate_backend(pid, 5000) as ended from pg_stat_activity
+    where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0
+"""
 
 
 def ids(arrivals: list[Arrival], environment: str) -> list[str]:
@@ -170,17 +175,46 @@ async def test_nothing_is_lost_while_the_database_is_away_for_a_moment(office: O
     await office.add()
     await office.dispatcher()
     causes = []
-    for _ in range(5):
-        causes += await office.happen_at_once([MAIN, PULL], 5)
+    for _ in range(2):
+        causes += await office.happen_at_once([MAIN, PULL], 12)
         async with await psycopg.AsyncConnection.connect(office.dsn, autocommit=True) as admin:
             await admin.execute(END_OTHERS)
         await office.works_again()
-    await office.until(*["delivered"] * 50)
+    await office.until(*["delivered"] * 48)
     arrivals = office.receiver.at("/hook")
     for environment, mine in (("main", causes[::2]), ("pr-7", causes[1::2])):
         assert list(dict.fromkeys(ids(arrivals, environment))) == mine
     told = await office.query("select state from activity where type = 'integration.webhook'")
-    assert [each["state"] for each in told] == ["complete"] * 50
+    assert [each["state"] for each in told] == ["complete"] * 48
+
+
+async def test_what_is_on_its_way_when_the_database_goes_away_may_arrive(office: Office) -> None:
+    await office.add("inner", type="inner")
+    begun, end = asyncio.Event(), asyncio.Event()
+
+    async def wait(message: Message, journal: Journal) -> Receipt:
+        begun.set()
+        await end.wait()
+        return await take(message, journal)
+
+    office.sink.do = wait
+    await office.happen()
+    one = await office.dispatcher(pace=STEADY)
+    await begun.wait()
+    with structlog.testing.capture_logs() as captured:
+        async with office.db.transaction() as conn:
+            await receivers.lock(conn, ["inner"])
+            async with office.db.connection() as other:
+                # It looks for more, and does not come back from that.
+                await receivers.wake(other, "inner")
+            await office.wait_for(lambda: office.query(END_BLOCKED), [{"ended": True}])
+            await office.wait(lambda: "deliveries.lost_database" in [each["event"] for each in captured])
+    stopping = asyncio.create_task(one.stop(5))
+    await asyncio.sleep(0)
+    end.set()
+    await stopping
+    (row,) = await office.rows("inner")
+    assert (row["state"], row["attempts"], row["crashes"], len(office.sink.told)) == ("delivered", 1, 0, 1)
 
 
 async def test_what_was_claimed_by_a_statement_whose_answer_was_lost_is_sent(office: Office) -> None:

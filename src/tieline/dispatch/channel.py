@@ -95,13 +95,22 @@ class Channel:
             # Many at once cost little more than one.
             if self._hungry and len(self._lanes) <= MOST_LANES // 2:
                 self._hungry = False
-                await self._fill()
+                await self._try_to_fill()
             elif not self._lanes and not self._hungry:
                 return
             else:
                 await self._event.wait()
         if self._lanes:
             await asyncio.wait(self._lanes)
+
+    async def _try_to_fill(self) -> None:
+        """What cannot be had now is looked for again by and by; what is on its way goes on."""
+        try:
+            await self._fill()
+        except TROUBLE as error:
+            log.warning("deliveries.lost_database", reason=str(error), integration=self._integration_id)
+        except Exception:
+            log.exception("deliveries.failed", integration=self._integration_id)
 
     async def _fill(self) -> None:
         courier, claimed = await self._post.claims.claim(self._wanted())

@@ -189,10 +189,6 @@ class Dispatcher:
     async def _run(self, integration_id: str, channel: Channel) -> None:
         try:
             await channel.run()
-        except TROUBLE as error:
-            log.warning("deliveries.lost_database", reason=str(error))
-        except Exception:
-            log.exception("deliveries.failed", integration=integration_id)
         finally:
             del self._channels[integration_id]
 

@@ -16,6 +16,7 @@ from tieline.store.deliveries import Delivery, KeptMessage
 URL = "https://ann:pass-word@hooks.example:8443/services/T000/very-secret?token=query-secret"
 HOOK = replace(INTEGRATION, id="hook", type="webhook", config={"url": URL})
 BODY = {"payload": {"user": {"id": "user-1"}, "project": {"id": PROJECT.id, "title": "Demo", "region": "local"}}}
+PLACE = story.place_of(HOOK, "Webhook")
 LETTER = Letter(KeptMessage(4, "cause", "environment.push", "complete", "pr-7", orjson.dumps(BODY)))
 DELIVERY = Delivery(
     id=12,
@@ -37,8 +38,8 @@ FAILED = Receipt("retry", "The receiver answered 500: no.", address="203.0.113.7
 
 
 def said() -> str:
-    opening = story.opening(LETTER, HOOK, "Webhook", DELIVERY, Schedule())
-    return "\n".join([opening, *story.texts(LETTER, HOOK, "Webhook"), str(story.parameters(LETTER, HOOK, DELIVERY))])
+    opening = story.opening(LETTER, HOOK, PLACE, DELIVERY, Schedule())
+    return "\n".join([opening, *story.texts(LETTER, PLACE), str(story.parameters(LETTER, HOOK, DELIVERY))])
 
 
 def test_of_an_address_only_the_origin_is_told() -> None:
@@ -48,7 +49,7 @@ def test_of_an_address_only_the_origin_is_told() -> None:
 
 
 def test_the_first_line_says_what_is_sent_where_and_how_often_it_was_tried() -> None:
-    line = story.opening(LETTER, HOOK, "Webhook", DELIVERY, Schedule())
+    line = story.opening(LETTER, HOOK, PLACE, DELIVERY, Schedule())
     size = len(LETTER.kept.body)
     assert line == (
         "Attempt 2 of at most 8: environment.push of pr-7 (complete) for Webhook at https://hooks.example:8443"
@@ -87,7 +88,7 @@ def test_a_message_is_known_by_what_it_tells_to_whom() -> None:
 
 def test_descriptions_are_escaped_where_they_are_markup() -> None:
     letter = Letter(replace(LETTER.kept, environment_id="a<b>"))
-    description, text = story.texts(letter, HOOK, "Webhook")
+    description, text = story.texts(letter, PLACE)
     assert "a&lt;b&gt;" in description
     assert "a<b>" in text
 
