@@ -171,6 +171,25 @@ async def test_a_process_that_was_silent_for_too_long_writes_nothing_of_what_oth
     assert len(await office.activities("inner")) == 1
 
 
+async def test_who_could_not_say_for_long_that_he_lives_takes_nothing(office: Office) -> None:
+    await office.add()
+    await office.pause()
+    await office.dispatcher(pace=Pace(beat=60, trusted=0.05))
+    await office.happen()
+    await office.until("held")
+    await asyncio.sleep(0.05)
+    async with office.db.transaction() as conn:
+        await office.resume(conn)
+    (before,) = await office.query("select xmin::text, ctid::text from delivery")
+    for _ in range(5):
+        async with office.db.connection() as conn:
+            await receivers.wake(conn, "hook")
+        await asyncio.sleep(0.02)
+    assert await office.query("select xmin::text, ctid::text from delivery") == [before]
+    await office.dispatcher()
+    await office.until("delivered")
+
+
 async def test_nothing_is_lost_while_the_database_is_away_for_a_moment(office: Office) -> None:
     await office.add()
     await office.dispatcher()

@@ -113,6 +113,9 @@ class Channel:
             log.exception("deliveries.failed", integration=self._integration_id)
 
     async def _fill(self) -> None:
+        if not self._post.is_alive():
+            # What it took it would give back at once, and take again.
+            return
         courier, claimed = await self._post.claims.claim(self._wanted())
         if courier is None:
             return
