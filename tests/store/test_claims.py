@@ -41,18 +41,18 @@ async def test_whoever_sends_one_gets_the_next_of_its_key(sending: Sending) -> N
     numbers = await sending.add(*["main"] * 4, "pr-7")
     (claimed,) = await sending.take(lanes=1, run=1)
     async with sending.db.connection() as conn:
-        more = await deliveries.claim_next(conn, ME, claimed, 2)
+        more = await deliveries.claim_next(conn, ME, [(claimed, 2)])
         assert [each.id for each in more] == numbers[1:3]
-        assert [each.id for each in await deliveries.claim_next(conn, ME, more[-1], 2)] == numbers[3:4]
+        assert [each.id for each in await deliveries.claim_next(conn, ME, [(more[-1], 2)])] == numbers[3:4]
 
 
 async def test_who_has_lost_one_gets_nothing_of_what_follows(sending: Sending) -> None:
     await sending.add("main", "main")
     (claimed,) = await sending.take(run=1)
     async with sending.db.connection() as conn:
-        assert await deliveries.claim_next(conn, "another-sender", claimed, 32) == []
+        assert await deliveries.claim_next(conn, "another-sender", [(claimed, 32)]) == []
         await sending.end(claimed)
-        assert await deliveries.claim_next(conn, ME, claimed, 32) == []
+        assert await deliveries.claim_next(conn, ME, [(claimed, 32)]) == []
 
 
 async def test_nothing_goes_past_one_that_waits(sending: Sending) -> None:
@@ -68,7 +68,7 @@ async def test_nothing_goes_past_one_that_waits(sending: Sending) -> None:
     (claimed,) = await sending.take()
     assert claimed.id == again
     async with sending.db.connection() as conn:
-        assert await deliveries.claim_next(conn, ME, claimed, 32) == []
+        assert await deliveries.claim_next(conn, ME, [(claimed, 32)]) == []
     await sending.end(claimed)
     assert await sending.claim() == []
     assert (await sending.row(waits))["is_first"]

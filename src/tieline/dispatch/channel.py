@@ -13,7 +13,6 @@ from tieline.dispatch.courier import Courier
 from tieline.dispatch.journal import NotOurs
 from tieline.dispatch.letters import Letters
 from tieline.dispatch.recorder import Outcome, Recorder
-from tieline.store import deliveries
 from tieline.store.database import TROUBLE, Database
 from tieline.store.deliveries import Claim, Delivery
 
@@ -188,10 +187,8 @@ class Channel:
         if last.order_key is None or not (lane.was_full or lane.heard != self._heard):
             return []
         lane.heard = self._heard
-        async with self._post.db.connection() as conn:
-            more = await deliveries.claim_next(conn, self._post.sender_id, last, LONGEST_RUN)
-            self._post.held.update(each.id for each in more)
-            await self._post.letters.prefetch(conn, {each.message_id for each in more if each.message_id is not None})
+        more = await self._post.claims.claim_next(last, LONGEST_RUN)
+        self._post.held.update(each.id for each in more)
         lane.was_full = len(more) >= LONGEST_RUN
         return more
 

@@ -172,8 +172,8 @@ def _resolved(host: str, address: str, port: int) -> ResolveResult:
 
 async def _read_body(request: Request, answer: aiohttp.ClientResponse) -> CappedBody | CutBody:
     body = _empty_body(request, answer)
-    async for chunk in answer.content.iter_any():
-        body.add(chunk)
+    while not answer.content.at_eof():
+        body.add(await answer.content.readany())
         if body.is_cut:
             answer.close()
             break

@@ -186,13 +186,22 @@ async def claim(conn: Connection, sender_id: str, wanted: Sequence[Claim]) -> li
     return sorted((_from_row(row) for row in await cursor.fetchall()), key=lambda each: each.id)
 
 
-async def claim_next(conn: Connection, sender_id: str, last: Delivery, run: int) -> list[Delivery]:
-    """Take what follows a delivery that the caller has, of the same key and at most `run` in a row, in order.
+async def claim_next(conn: Connection, sender_id: str, wanted: Sequence[tuple[Delivery, int]]) -> list[Delivery]:
+    """Take what follows deliveries that the caller has, in the order of each and at most so many in a row.
 
-    Nothing when it is not the caller's any more: what follows is then for others to take.
+    Nothing behind one that is not the caller's any more: that is for others to take.
     """
-    values = {**vars(last), "sender_id": sender_id, "run": run}
-    cursor = await conn.execute(_CLAIM_NEXT, values)
+    rows = [
+        {
+            "id": last.id,
+            "tries": last.tries,
+            "integration_id": last.integration_id,
+            "order_key": last.order_key,
+            "run": run,
+        }
+        for last, run in wanted
+    ]
+    cursor = await conn.execute(_CLAIM_NEXT, {"wanted": Jsonb(rows), "sender_id": sender_id})
     return sorted((_from_row(row) for row in await cursor.fetchall()), key=lambda each: each.id)
 
 
@@ -393,21 +402,27 @@ _CLAIM: Final[LiteralString] = """
 """
 
 _CLAIM_NEXT: Final[LiteralString] = """
-    with ready as materialized (
-        select integration_id, set_config('synchronous_commit', 'off', true) as relaxed from receiver
-        where integration_id = %(integration_id)s and paused_at is null and failures = 0
+    with wanted as materialized (
+        select * from jsonb_to_recordset(%(wanted)s) as wanted (
+            id bigint, tries integer, integration_id text, order_key text, run integer)
+    ), ready as materialized (
+        select receiver.integration_id, set_config('synchronous_commit', 'off', true) as relaxed from receiver
+        where integration_id = any(array(select integration_id from wanted)) and paused_at is null and failures = 0
+        order by integration_id
         for share
     ), last as materialized (
-        select id from delivery
-        where id = %(id)s and state = 'delivering' and claimed_by = %(sender_id)s and tries = %(tries)s
-        for share
+        select delivery.id, wanted.integration_id, wanted.order_key, wanted.run
+        from delivery join wanted on wanted.id = delivery.id and wanted.tries = delivery.tries
+        where delivery.id = any(array(select id from wanted))
+          and delivery.state = 'delivering' and delivery.claimed_by = %(sender_id)s
+        for share of delivery
     ), chosen as (
-        select next.id from ready cross join last cross join lateral (
+        select next.id from last join ready using (integration_id) cross join lateral (
             select id, bool_and(state = 'pending') over (order by id) as is_next from (
                 select id, state from delivery
-                where integration_id = ready.integration_id and order_key = %(order_key)s and id > last.id
+                where integration_id = last.integration_id and order_key = last.order_key and id > last.id
                   and state in ('pending', 'delivering', 'waiting', 'held')
-                order by id limit %(run)s) as behind) as next
+                order by id limit last.run) as behind) as next
         where next.is_next
     )
     update delivery set
