@@ -16,6 +16,7 @@ from psycopg import sql
 
 from tests.cli.running import bitbucket, folder, server
 from tieline.core.ids import new_id
+from tieline.server_log import configure_server_log
 from tieline.store.database import Database
 from tieline.store.embedded import EmbeddedServer
 from tieline.store.migrate import migrate
@@ -52,6 +53,12 @@ COLUMNS = """
     where relnamespace = 'public'::regnamespace and relkind = 'r' order by 1, 2
 """
 TRIGGERS = "select tgrelid::regclass::text, tgname from pg_trigger where not tgisinternal order by 1, 2"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def server_log() -> None:
+    """Log as a server does: what structlog makes of an exception for a terminal takes it seconds."""
+    configure_server_log("info")
 
 
 @pytest.fixture(scope="session")
