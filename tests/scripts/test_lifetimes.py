@@ -130,6 +130,8 @@ async def test_a_run_that_is_cancelled_is_killed(patient: ScriptProcesses) -> No
     zygote, child = sorted(family(os.getpid()).keys() - before.keys())
     # Nineteen: whatever else wants the processor comes first.
     assert (family(zygote)[child][16], family(os.getpid())[zygote][16]) == ("19", "0")
+    # Where memory runs out, scripts are what is ended.
+    assert Path(f"/proc/{child}/oom_score_adj").read_text() == "1000\n"
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

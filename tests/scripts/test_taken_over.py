@@ -19,6 +19,7 @@ from tieline.scripts.frames import NO_MEMORY
 from tieline.scripts.messages import Failed
 from tieline.scripts.nursery import Channel, Child
 from tieline.scripts.runner import _Conversation
+from tieline.scripts.turns import Share
 
 FETCH: Final[dict[str, Any]] = {"do": "fetch", "url": "http://x/", "method": "GET", "headers": {}, "body": None}
 NONSENSE: Final = {
@@ -62,7 +63,7 @@ async def impostor() -> AsyncIterator[Impostor]:
     ours, theirs = socket.socketpair()
     child = Child(Channel(ours), asyncio.get_running_loop().create_future(), lambda: None)
     host = Heard()
-    yield Impostor(theirs, _Conversation(child, host, SHORT), host)
+    yield Impostor(theirs, _Conversation(child, host, SHORT, Share(asyncio.Semaphore(1))), host)
     theirs.close()
     child.channel.close()
 

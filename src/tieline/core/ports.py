@@ -138,8 +138,10 @@ class ScriptHost(Protocol):
 class ScriptRunner(Protocol):
     """Runs activity scripts where they can harm nobody."""
 
-    async def run(self, source: str, world: JSON, host: ScriptHost) -> ScriptEnd:
+    async def run(self, source: str, world: JSON, host: ScriptHost, whose: str = "") -> ScriptEnd:
         """Run one; `world` has `activity`, `project` and `variables`. A cancelled run is killed.
+
+        Those of others do not wait for all that belong to `whose`.
 
         Raises `Unavailable` when no process could be started for it.
         """

@@ -66,7 +66,10 @@ class ActivityScript:
         )
         try:
             end = await self.scripting.runner.run(
-                self.integration.config["script"], world_of(message.document(), variables), host
+                self.integration.config["script"],
+                world_of(message.document(), variables),
+                host,
+                self.integration.id,
             )
         except DatabaseAway:
             raise

@@ -16,50 +16,63 @@ from tieline.scripts.confinement import Limits
 from tieline.scripts.frames import NOT_STARTED
 from tieline.scripts.messages import Asked, Clear, Done, Failed, Fetch, Get, Logged, Remove, Set, read_message
 from tieline.scripts.nursery import Child, Nursery
+from tieline.scripts.turns import Share, Turns
 
 _AT_ONCE: Final = 4
+# One that waits for somebody outside costs memory alone.
+_WAITING: Final = 28
+_FOR_OTHERS: Final = 24
 _LARGEST_ANSWER: Final = 4 * 1024 * 1024
 
 
 class ScriptProcesses:
-    """Implements `core.ports.ScriptRunner`. At most `at_once` scripts run at a time; others wait in order."""
+    """Implements `core.ports.ScriptRunner`.
+
+    At most `at_once` scripts compute at a time, and a few more wait for answers of theirs. Others wait for a turn:
+    however many one integration has, and however long they take, those of another one do not wait for all of them.
+    """
 
     def __init__(self, limits: Limits | None = None, *, at_once: int = _AT_ONCE) -> None:
         self._limits = limits or Limits()
         self._nursery = Nursery(self._limits)
-        self._turns = asyncio.Semaphore(at_once)
+        self._turns = Turns(at_once + _WAITING, each=at_once, kept=_FOR_OTHERS)
+        self._processor = asyncio.Semaphore(at_once)
 
-    async def run(self, source: str, world: JSON, host: ScriptHost) -> ScriptEnd:
-        return await self._in_process({"do": "run", "source": source, "world": orjson.dumps(world).decode()}, host)
+    async def run(self, source: str, world: JSON, host: ScriptHost, whose: str = "") -> ScriptEnd:
+        order = {"do": "run", "source": source, "world": orjson.dumps(world).decode()}
+        return await self._in_process(order, host, whose)
 
     async def check(self, source: str) -> str:
-        return verdicts.problem_of(await self._in_process({"do": "parse", "source": source}, None))
+        return verdicts.problem_of(await self._in_process({"do": "parse", "source": source}, None, ""))
 
     async def close(self) -> None:
         """End every script. The runner may not be used afterwards."""
         await self._nursery.close()
 
-    async def _in_process(self, order: JSON, host: ScriptHost | None) -> ScriptEnd:
-        child = await self._fork()
+    async def _in_process(self, order: JSON, host: ScriptHost | None, whose: str) -> ScriptEnd:
+        child = await self._fork(whose)
+        share = Share(self._processor)
         try:
+            await share.take()
             async with asyncio.timeout(self._limits.seconds) as clock:
-                return await _Conversation(child, host, self._limits).hold(order)
+                return await _Conversation(child, host, self._limits, share).hold(order)
         except TimeoutError:
             if not clock.expired():
                 raise
             return verdicts.of_time(self._limits)
         finally:
+            share.leave()
             child.end()
 
-    async def _fork(self) -> Child:
+    async def _fork(self, whose: str) -> Child:
         """A process, whose turn lasts until it has ended."""
-        await self._turns.acquire()
+        since = await self._turns.take(whose)
         try:
             child = await self._nursery.fork()
         except BaseException:
-            self._turns.release()
+            self._turns.give_back(whose, since)
             raise
-        child.exit_code.add_done_callback(lambda _: self._turns.release())
+        child.exit_code.add_done_callback(lambda _: self._turns.give_back(whose, since))
         return child
 
 
@@ -70,6 +83,7 @@ class _Conversation:
     child: Child
     host: ScriptHost | None
     limits: Limits
+    share: Share
     calls: int = 0
     lines: int = 0
 
@@ -104,8 +118,16 @@ class _Conversation:
         if isinstance(said, Logged):
             await self.host.log(said.text)
             return
-        answer = await _reply(said, self.host)
+        answer = await self._ask(said, self.host)
         await self.child.channel.send(orjson.dumps(answer))
+
+    async def _ask(self, said: Asked, host: ScriptHost) -> JSON:
+        if not isinstance(said, Fetch):
+            return await _reply(said, host)
+        self.share.leave()
+        answer = await _reply(said, host)
+        await self.share.take()
+        return answer
 
     def _count(self, said: Logged | Asked) -> None:
         """The process counts as well, and asks for no more; one that does has been taken over."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from tieline.scripts import child
-from tieline.scripts.confinement import Limits, become_nobody, die_with, filter_that_works
+from tieline.scripts.confinement import Limits, be_the_first_to_go, become_nobody, die_with, filter_that_works
 from tieline.scripts.frames import ENDED, FORK, NOT_STARTED, ORDER, READY
 
 
@@ -25,6 +25,7 @@ def main(control: int, server: int, limits: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     world = child.World()
+    be_the_first_to_go()
     become_nobody()
     die_with(server)
     instructions = filter_that_works()
