@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from tieline.core.errors import Unavailable
 from tieline.dispatch.claims import Claims
 from tieline.dispatch.courier import Courier
 from tieline.dispatch.journal import NotOurs
@@ -108,6 +109,9 @@ class Channel:
             await self._fill()
         except TROUBLE as error:
             log.warning("deliveries.lost_database", reason=str(error), integration=self._integration_id)
+        except Unavailable as error:
+            # A secret that cannot be opened, say, which somebody has to see to; until then this comes every other second.
+            log.warning("deliveries.unavailable", reason=str(error), integration=self._integration_id)
         except Exception:
             log.exception("deliveries.failed", integration=self._integration_id)
 

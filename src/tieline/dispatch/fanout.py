@@ -30,9 +30,15 @@ class FanOut:
             new = await self._deliveries(conn, project_id, events) if events else []
             has_waiting = await deliveries.add(conn, new)
         if has_waiting:
-            async with self._db.connection() as conn:
-                await deliveries.advance(conn, new)
+            await self._advance(new)
         return len(events)
+
+    async def _advance(self, new: Sequence[NewDelivery]) -> None:
+        """What came before some of them may have ended while they were added, and then nobody waits for them."""
+        async with self._db.connection() as conn:
+            if await deliveries.advance(conn, new):
+                for integration_id in sorted({each.integration_id for each in new}):
+                    await receivers.wake(conn, integration_id)
 
     async def _deliveries(self, conn: Connection, project_id: str, events: Sequence[Event]) -> list[NewDelivery]:
         """Who is told what, in the order of the events."""

@@ -221,14 +221,17 @@ async def record(conn: Connection, results: Sequence[Result], sender_id: str, *,
     return {row["id"] for row in await cursor.fetchall()}
 
 
-async def advance(conn: Connection, touched: Iterable[Delivery | NewDelivery]) -> None:
-    """Let the next one of each key be the first. Outside of a transaction it is one that need not survive a crash.
+async def advance(conn: Connection, touched: Iterable[Delivery | NewDelivery]) -> int:
+    """Let the next one of each key be the first; of how many keys.
 
-    What is being sent is left alone: who has it says when it is over.
+    Outside of a transaction, it need not survive a crash. What is being sent is left alone: who has it says when it
+    is over.
     """
     keys = sorted({(each.integration_id, each.order_key) for each in touched if each.order_key is not None})
-    if keys:
-        await conn.execute(_ADVANCE, [[integration for integration, _ in keys], [key for _, key in keys]])
+    if not keys:
+        return 0
+    values = [[integration for integration, _ in keys], [key for _, key in keys]]
+    return (await conn.execute(_ADVANCE, values)).rowcount
 
 
 async def mend_order(conn: Connection) -> int:
