@@ -1,11 +1,12 @@
-"""What is changed of an integration counts from then on, however much there is to send."""
+"""What people change counts from then on, whatever is on its way, and what the clock says."""
 
 import asyncio
 
 from tests.activities.conftest import BOX
 from tests.dispatch.conftest import Office
-from tieline.simulators.receiver import Behaviour
-from tieline.store import integrations
+from tieline.dispatch.schedule import Schedule
+from tieline.simulators.receiver import Arrival, Behaviour
+from tieline.store import history, integrations
 
 
 async def test_who_is_told_without_a_pause_is_told_at_a_new_url_at_once(office: Office) -> None:
@@ -26,3 +27,35 @@ async def test_who_is_told_without_a_pause_is_told_at_a_new_url_at_once(office: 
         await office.heard(3, "/elsewhere")
         await happening
     assert len(office.receiver.at("/hook")) <= told + 2
+
+
+async def test_who_asked_before_the_clock_was_set_back_is_told(office: Office) -> None:
+    await office.add()
+    await office.query("update integration set created_at = now() + interval '1 hour'")
+    async with office.delivering():
+        causes = await office.happen()
+        assert await office.heard(1) == causes
+
+
+async def test_what_was_on_its_way_during_a_replay_does_not_overtake_it_later(office: Office) -> None:
+    await office.add()
+    told: list[str] = []
+    answers: dict[str, Behaviour] = {}
+
+    def behave(arrival: Arrival) -> Behaviour:
+        told.append(arrival.document()["id"])
+        return answers.get(told[-1], Behaviour())
+
+    office.receiver.behave("/hook", behave)
+    async with office.delivering(Schedule(waits=(0.2,), breaker_failures=100, jitter=0)):
+        first, second = await office.happen(count=2)
+        answers |= {first: Behaviour(500), second: Behaviour(500, delay=0.5)}
+        await office.wait(lambda: told == [first, first, second])
+        answers[first] = Behaviour(503, retry_after="1")
+        given_up, _ = await office.rows()
+        async with office.db.transaction() as conn:
+            await history.replay(conn, "hook", [given_up["id"]])
+        await office.wait(lambda: len(told) == 4)
+        answers.clear()
+        await office.until("delivered", "delivered")
+    assert told == [first, first, second, first, first, second]

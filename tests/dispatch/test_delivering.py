@@ -162,8 +162,8 @@ async def test_what_is_told_of_an_integration_whose_secrets_are_lost_is_kept_and
         async with office.delivering():
             await office.until("delivered")
             assert [row["state"] for row in await office.rows("sealed")] == ["pending"]
-    errors = [each for each in captured if each["log_level"] == "error"]
-    assert {(each["event"], each["integration"]) for each in errors} == {("deliveries.failed", "sealed")}
+    told = [each for each in captured if each["event"] == "deliveries.unavailable"]
+    assert {(each["event"], each["integration"]) for each in told} == {("deliveries.unavailable", "sealed")}
 
 
 async def test_build_statuses_and_events_go_the_same_way(office: Office) -> None:

@@ -110,7 +110,7 @@ class Channel:
         except TROUBLE as error:
             log.warning("deliveries.lost_database", reason=str(error), integration=self._integration_id)
         except Unavailable as error:
-            # A secret that cannot be opened, say, which somebody has to see to; until then this comes every other second.
+            # A secret that cannot be opened, say: until somebody sees to that, this comes every other second.
             log.warning("deliveries.unavailable", reason=str(error), integration=self._integration_id)
         except Exception:
             log.exception("deliveries.failed", integration=self._integration_id)

@@ -5,6 +5,7 @@ from typing import Final
 
 import orjson
 
+from tieline.core.clock import now
 from tieline.core.documents import Activity, Integration
 from tieline.core.wire import SENT_LOG, render_message
 from tieline.dispatch.match import match
@@ -81,10 +82,12 @@ class FanOut:
 
 
 def _who_wants(event: Event, sinks: Sequence[Integration]) -> list[Integration]:
-    """Nobody is told of what happened before they asked."""
+    """Nobody is told of what happened before they asked. Who asked later than now did before the clock was set back."""
     if event.activity is None:
         return []
-    return [each for each in sinks if each.created_at <= event.at and match(event.activity, each)]
+    moment = now()
+    asked = [each for each in sinks if each.created_at <= event.at or each.created_at > moment]
+    return [each for each in asked if match(event.activity, each)]
 
 
 def _delivery(activity: Activity, integration: Integration, message_id: int, paused: Collection[str]) -> NewDelivery:
