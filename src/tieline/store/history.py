@@ -202,10 +202,11 @@ _GIVE_UP: Final[LiteralString] = """
     where id = %(id)s and activity_id = %(activity_id)s and state in ('pending', 'waiting', 'held')
 """
 
+# What is on its way may have to wait afterwards, and does so behind what is replayed.
 _STEP_BACK: Final[LiteralString] = """
     update delivery set is_first = false
     where integration_id = %(integration_id)s and order_key = any(%(keys)s) and is_first
-      and state in ('pending', 'waiting', 'held')
+      and state in ('pending', 'delivering', 'waiting', 'held')
 """
 
 _STEP_FORWARD: Final[LiteralString] = """
