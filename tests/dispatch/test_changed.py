@@ -7,6 +7,7 @@ from tests.dispatch.conftest import Office
 from tieline.dispatch.schedule import Schedule
 from tieline.simulators.receiver import Arrival, Behaviour
 from tieline.store import history, integrations
+from tieline.store.snapshots import Snapshots
 
 
 async def test_who_is_told_without_a_pause_is_told_at_a_new_url_at_once(office: Office) -> None:
@@ -59,3 +60,17 @@ async def test_what_was_on_its_way_during_a_replay_does_not_overtake_it_later(of
         answers.clear()
         await office.until("delivered", "delivered")
     assert told == [first, first, second, first, first, second]
+
+
+async def test_what_was_on_its_way_in_a_snapshot_is_sent_again_after_a_reset(office: Office) -> None:
+    await office.add()
+    office.receiver.behave("/hook", Behaviour(delay=0.5))
+    async with office.delivering():
+        causes = await office.happen()
+        await office.until("delivering")
+        snapshots = Snapshots(office.db)
+        await snapshots.take()
+        await office.until("delivered")
+        await snapshots.restore()
+        assert await office.heard(2) == causes * 2
+        await office.until("delivered")

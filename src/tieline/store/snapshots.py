@@ -13,7 +13,7 @@ from typing import Final, LiteralString
 from psycopg import errors, sql
 
 from tieline.core.errors import Unavailable
-from tieline.store import notify
+from tieline.store import notify, senders
 from tieline.store.database import Connection, Database
 
 PATIENCE_SECONDS: Final = 10.0
@@ -68,7 +68,7 @@ class Snapshots:
         """Make everything as it was when the snapshot was taken, of which there must be one. Raises `Unavailable`.
 
         An activity that was open then is open again, after every attempt that it had since: whoever still works on it
-        changes nothing.
+        changes nothing. So is a delivery that was on its way, which is sent again.
         """
         await _alone(self._db, self._bring_back)
 
@@ -78,6 +78,7 @@ class Snapshots:
         for each in self._tables:
             statement = sql.SQL("insert into {live} ({names}) overriding system value select {names} from {kept}")
             await conn.execute(statement.format(live=each.live, names=each.names, kept=each.kept))
+        await senders.bury_all(conn)
         await notify.everything(conn)
 
 
