@@ -35,7 +35,7 @@ TYPES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--recipients", "#admins", "--recipients", "ops@example.com"),
         {"recipients": ["#admins", "ops@example.com"], "from_address": None},
     ),
-    "health.pagerduty": (("--routing-key", "a-key"), {"routing_key": "a-key"}),
+    "health.pagerduty": (("--routing-key", "env:ROUTING_KEY"), {"routing_key": "a-key"}),
     "health.slack": ((*TOKEN, "--channel", "#ops"), {"channel": "#ops"}),
     "health.webhook": ((*URL, "--shared-key", "env:SECRET"), {"url": URL[1]}),
     "httplog": (
@@ -66,7 +66,7 @@ SOURCES = ("bitbucket_server", "github", "gitlab")
 
 
 def test_every_type_can_be_added_and_is_listed(in_project: CommandLine) -> None:
-    tieline = in_project.within(SECRET=SECRET)
+    tieline = in_project.within(SECRET=SECRET, ROUTING_KEY="a-key")
     for key, (options, wanted) in TYPES.items():
         added = tieline("integration", "add", key, *options, "--json")
         assert added.status == 0, (key, added.err)
@@ -80,13 +80,21 @@ def test_every_type_can_be_added_and_is_listed(in_project: CommandLine) -> None:
 
 
 def test_what_should_be_better_is_said_after_all_is_done(in_project: CommandLine) -> None:
-    added = in_project("integration", "add", "webhook", *URL, "--shared-key", "short", "--no-ordered", "--json")
+    tieline = in_project.within(SHORT="short", LONG="k" * 32)
+    added = tieline("integration", "add", "webhook", *URL, "--shared-key", "env:SHORT", "--no-ordered", "--json")
     assert (added.status, added.document["_embedded"]["entity"]["ordered"]) == (0, False)
     assert added.document["warnings"].keys() == {"shared_key"}
     assert "Warning: shared_key: The key is shorter than 32 bytes" in " ".join(added.err.split())
-    changed = in_project("integration", "update", "webhook", "--ordered", "--shared-key", "k" * 32, "--json")
+    changed = tieline("integration", "update", "webhook", "--ordered", "--shared-key", "env:LONG", "--json")
     assert "ordered" not in changed.document["_embedded"]["entity"]
     assert "Warning" not in changed.err
+
+
+def test_a_secret_that_is_read_back_is_not_written_on_the_command_line_either(in_project: CommandLine) -> None:
+    refused = in_project("integration", "add", "webhook", *URL, "--shared-key", "a-key-for-everybody-to-read")
+    assert refused.status == 2
+    assert "secrets are not written on the command line" in " ".join(refused.err.split())
+    assert "a-key-for-everybody" not in refused.err
 
 
 def test_a_choice_that_is_not_read_back_is_explained_as_one(in_project: CommandLine) -> None:

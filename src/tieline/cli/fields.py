@@ -110,7 +110,7 @@ def _field(path: tuple[str, ...], described: JSON, value: JSON, *, required: boo
         kind=_kind(value),
         help=str(described.get("description", "")),
         # A choice that is not read back is no secret: everybody can read what there is to choose from.
-        secret=bool(described.get("writeOnly")) and not choices,
+        secret=(bool(described.get("writeOnly")) or described.get("format") == "password") and not choices,
         required=required,
         nullable={"type": "null"} in described.get("anyOf", ()),
         default=described.get("default"),

@@ -54,7 +54,20 @@ class Custom:
     name: str
 
 
-SEALED: Final = Custom("sealed")
+@dataclass(frozen=True)
+class Sealed(Custom):
+    """The mark of a secret that is read back; text is described as what is not shown while it is typed."""
+
+    name: str = "sealed"
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JSON:
+        """Clients learn from the document to take it from where nobody else reads it."""
+        described = handler(schema)
+        is_text = any(each.get("type") == "string" for each in described.get("anyOf", (described,)))
+        return {**described, "format": "password"} if is_text else described
+
+
+SEALED: Final = Sealed()
 """A secret that is read back: it is kept with those that are not, and left out of activities, logs and exports."""
 
 ROTATES: Final = Custom("rotates")
