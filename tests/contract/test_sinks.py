@@ -141,8 +141,9 @@ async def test_what_goes_wrong_outside_is_told_and_not_raised(desk: Desk, kind: 
 
 @in_module
 @each_sink
-@pytest.mark.parametrize("url", [f"http://127.0.0.1:{free_port()}/", "http://10.0.0.1/", "http://[::ffff:a00:1]/"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{free}/", "http://10.0.0.1/", "http://[::ffff:a00:1]/"])
 async def test_nobody_there_or_nobody_to_be_called(desk: Desk, kind: IntegrationType, url: str) -> None:
+    url = url.format(free=free_port())
     told_of_failure(await desk.attempt(kind, url))
 
 
