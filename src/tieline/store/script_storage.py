@@ -39,7 +39,7 @@ class PostgresScriptStore:
         async with self._db.connection() as conn:
             cursor = await conn.execute(_SET, given)
         if cursor.rowcount == 0:
-            raise Invalid({"key": f"storage: there are {MOST_KEYS} keys already, which is all that there may be"})
+            raise Invalid({"key": f"storage: there are {MOST_KEYS} keys already, or the integration is gone"})
 
     async def remove(self, integration_id: str, key: str) -> None:
         if "\0" in key:
@@ -71,5 +71,6 @@ _SET: Final[LiteralString] = """
         exists (select from script_storage where integration_id = %(integration_id)s and key = %(key)s)
         or (select count(*) from script_storage where integration_id = %(integration_id)s) < %(most)s
     )
+    for key share of integration -- or it might be gone before this is written
     on conflict (integration_id, key) do update set value = excluded.value, updated_at = clock_timestamp()
 """
