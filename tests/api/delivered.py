@@ -8,7 +8,7 @@ from tests.api.conftest import Instance
 from tieline.core.clock import now
 from tieline.core.deliveries import DeliveryState
 from tieline.core.ids import new_id
-from tieline.store import deliveries, receivers
+from tieline.store import deliveries
 from tieline.store.deliveries import ActivityRow, AttemptRow, Claim, Delivery, Kind, NewDelivery, NewMessage, Result
 
 SENDER = "a-sender"
@@ -41,8 +41,7 @@ class Post:
             message = NewMessage(self.project_id, cause, type, "complete", "success", environment, BODY)
             [number] = await deliveries.add_messages(conn, [message])
             new = self.new("activity", cause, environment or "", message_id=number)
-            is_paused = await receivers.paused(conn, [self.integration_id])
-            await deliveries.add(conn, [replace(new, state="held" if is_paused else "pending")])
+            await deliveries.add(conn, [new])
         return await self._newest()
 
     async def report(self, commit: str = "c" * 40, state: str = "succeeded") -> int:

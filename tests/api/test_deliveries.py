@@ -1,14 +1,12 @@
 """The history of deliveries: how it is read, and what people may have done about it."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
-from tests.api.conftest import PUBLIC_URL, Client, Instance, NewUser, eventually, in_shared_loop
+from tests.api.conftest import PUBLIC_URL, Client, Instance, NewUser, in_shared_loop
 from tests.api.delivered import BODY, Post
 from tests.api.test_integrations import create
 from tieline.core.clock import iso
-from tieline.store import deliveries, receivers
 
 SINK = {"type": "health.sink", "url": "https://x.example/", "shared_key": "planted-key"}
 
@@ -283,25 +281,6 @@ async def test_many_who_pause_at_once_pause_once(client: Client, post: Post) -> 
     orders = [client.post(f"{path_of(post)}/pause") for _ in range(6)]
     answers = await asyncio.gather(*orders)
     assert sum(len(each["_embedded"]["activities"]) for each in answers) == 1
-
-
-async def test_what_is_added_while_it_is_resumed_is_not_left_held(
-    instance: Instance, client: Client, post: Post
-) -> None:
-    await client.post(f"{path_of(post)}/pause")
-    db = instance.services.db
-
-    async def is_waiting() -> bool:
-        async with db.connection() as conn:
-            query = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-            return await (await conn.execute(query)).fetchone() is not None
-
-    async with db.transaction() as conn:
-        assert await receivers.paused(conn, [post.integration_id]) == {post.integration_id}
-        resuming = asyncio.create_task(client.post(f"{path_of(post)}/resume"))
-        await eventually(is_waiting)
-        await deliveries.add(conn, [replace(post.new("commit_status", "a", "key"), state="held")])
-    assert (await resuming)["deliveries"] == 1
 
 
 async def test_resuming_closes_the_breaker(instance: Instance, client: Client, post: Post) -> None:

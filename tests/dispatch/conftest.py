@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Final, LiteralString, Self
 
 import pytest
 
@@ -41,6 +41,11 @@ URL = "https://tieline.example"
 COMMIT = "c" * 40
 # Soon enough for tests, and long enough to look at what waits.
 QUICK = Schedule(waits=(0.15,) * 8, breaker_failures=100)
+ROWS: Final[LiteralString] = """
+    select delivery.*, case when paused_at is not null and state in ('pending', 'waiting') then 'held' else state end
+        as state
+    from delivery left join receiver using (integration_id) where integration_id = %s order by delivery.id
+"""
 BRISK = Pace(beat=0.2, trusted=1.0, silent=1.5)
 
 
@@ -202,8 +207,8 @@ class Office:
             await outbox.deliver(conn, new)
 
     async def rows(self, integration_id: str = "hook") -> list[dict[str, Any]]:
-        """The deliveries of an integration, oldest first."""
-        return await self.query("select * from delivery where integration_id = %s order by id", integration_id)
+        """The deliveries of an integration, as people see them, oldest first."""
+        return await self.query(ROWS, integration_id)
 
     async def attempts(self, delivery_id: int) -> list[dict[str, Any]]:
         return await self.query("select * from delivery_attempt where delivery_id = %s order by number", delivery_id)
@@ -284,13 +289,12 @@ class Office:
         async with self.db.transaction() as conn:
             found = (await receivers.lock(conn, ["hook"]))["hook"]
             await receivers.save(conn, replace(found, paused_at=now(), paused_because="It was asked for."))
-            await receivers.hold(conn, "hook")
 
     async def resume(self, conn: Connection) -> None:
         """An administrator has the webhook go on."""
         await receivers.lock(conn, ["hook"])
-        await receivers.save(conn, Receiver("hook"))
-        await receivers.release(conn, "hook")
+        await receivers.save(conn, Receiver("hook", resumed_at=now()))
+        await receivers.wake(conn, "hook")
 
     async def __aenter__(self) -> Self:
         return self

@@ -51,9 +51,9 @@ class Sending:
         async with self.db.transaction() as conn:
             await integrations.create(conn, BOX, hook, is_git_source=False, is_sink=True)
 
-    async def add(self, *keys: str | None, state: Any = "pending") -> list[int]:
+    async def add(self, *keys: str | None) -> list[int]:
         """One delivery for each of the keys, in one step; their numbers."""
-        new = [NewDelivery(PROJECT.id, HOOK, "activity", "cause", key, state=state) for key in keys]
+        new = [NewDelivery(PROJECT.id, HOOK, "activity", "cause", key) for key in keys]
         async with self.db.transaction() as conn:
             await deliveries.add(conn, new)
         async with self.db.connection() as conn:

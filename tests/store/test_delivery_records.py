@@ -147,30 +147,35 @@ async def test_what_was_given_up_is_replayed_since_a_time(sending: Sending) -> N
     assert await sending.claim() == numbers[1:]
 
 
-async def test_what_is_replayed_while_it_is_paused_is_held(sending: Sending) -> None:
+async def test_what_is_replayed_while_it_is_paused_waits_for_its_end(sending: Sending) -> None:
     (number,) = await sending.add("main")
     await sending.end(*await sending.take(), state="failed")
     await sending.receiver(paused_at=now())
     async with sending.db.transaction() as conn:
         assert await history.replay(conn, HOOK, [number]) == 1
-    assert await sending.states() == ["held"]
+    assert await sending.claim() == []
+    await sending.receiver(paused_at=None, resumed_at=now())
+    assert await sending.claim() == [number]
 
 
 async def test_what_is_held_is_released_in_order_and_from_the_beginning(sending: Sending) -> None:
     numbers = await sending.add("main", "main", "pr-7", None)
     (failed,) = [each for each in await sending.take(run=1) if each.order_key == "main"]
     await sending.end(failed, state="waiting", wait_seconds=3600)
-    async with sending.db.transaction() as conn:
-        await receivers.lock(conn, [HOOK])
-        assert await receivers.hold(conn, HOOK) == 2
+    await sending.receiver(paused_at=now())
     # What was under way when it was paused may still arrive.
-    assert await sending.states() == ["held", "held", "delivering", "delivering"]
+    assert await sending.states() == ["waiting", "pending", "delivering", "delivering"]
     assert await sending.claim() == []
-    async with sending.db.transaction() as conn:
-        await receivers.lock(conn, [HOOK])
-        assert await receivers.release(conn, HOOK) == 2
-    again = await sending.take()
-    assert [(each.id, each.attempts) for each in again] == [(numbers[0], 1), (numbers[1], 1)]
+    async with sending.db.connection() as conn:
+        assert await deliveries.integrations_due(conn) == []
+    await sending.receiver(paused_at=None, resumed_at=now())
+    async with sending.db.connection() as conn:
+        assert await deliveries.integrations_due(conn) == [HOOK]
+    (again,) = await sending.take(run=1)
+    assert (again.id, again.attempts) == (numbers[0], 1)
+    # What fails after that waits as planned.
+    await sending.end(again, state="waiting", wait_seconds=3600)
+    assert await sending.claim() == []
 
 
 async def test_waits_that_a_clock_made_longer_are_as_planned_again(sending: Sending) -> None:
@@ -189,22 +194,26 @@ async def test_waits_that_a_clock_made_longer_are_as_planned_again(sending: Send
 async def test_what_ended_long_ago_is_forgotten_with_all_that_belongs_to_it(sending: Sending) -> None:
     for body in (b"old", b"held", b"new", b"open"):
         await sending.tell(body, body.decode())
-    old, held, new, still_open = await sending.take()
+    old, held, new, also_held = await sending.take()
     await sending.end_with_activity(old, new)
-    await sending.end_with_activity(held, state="held")
-    await sending.end_with_activity(still_open, state="waiting", wait_seconds=3600)
+    await sending.end_with_activity(held, state="waiting", wait_seconds=3600)
+    await sending.end_with_activity(also_held, state="waiting", wait_seconds=3600)
     await sending.query("update delivery set created_at = now() - interval '100 days' where id <> 3")
     await sending.query("update message set created_at = now() - interval '100 days' where id <> 3")
     await sending.query("update delivery set finished_at = now() - interval '100 days' where id = %s", old.id)
     async with sending.db.connection() as conn:
         await deliveries.expire(conn, 30, 90)
+    assert [row["id"] for row in await sending.rows()] == [held.id, new.id, also_held.id]
+    await sending.receiver(paused_at=now())
+    async with sending.db.connection() as conn:
         await deliveries.expire(conn, 30, 90)
-    left = [new.id, still_open.id]
+        await deliveries.expire(conn, 30, 90)
+    left = [new.id]
     assert [row["id"] for row in await sending.rows()] == left
     assert [row["delivery_id"] for row in await sending.query("select * from delivery_attempt order by 1")] == left
-    assert [row["body"] for row in await sending.query("select body from message order by id")] == [b"new", b"open"]
+    assert [row["body"] for row in await sending.query("select body from message order by id")] == [b"new"]
     told = await sending.query("select state from activity where integration_id = %s order by created_at", HOOK)
-    assert [row["state"] for row in told] == ["complete", "complete", "cancelled", "in_progress"]
+    assert [row["state"] for row in told] == ["complete", "complete", "cancelled", "cancelled"]
 
 
 async def test_logs_and_attempts_go_with_what_they_belong_to(sending: Sending) -> None:

@@ -76,7 +76,7 @@ class Receiver:
     """Where one integration's deliveries go.
 
     `failures` counts attempts that failed one after the other, since `failing_since`. Nothing is tried before
-    `closed_until`. While it is paused, deliveries are held.
+    `closed_until`. While it is paused, deliveries are held. What was to wait when it was resumed goes out at once.
     """
 
     integration_id: str
@@ -85,6 +85,7 @@ class Receiver:
     closed_until: datetime | None = None
     paused_at: datetime | None = None
     paused_because: str | None = None
+    resumed_at: datetime | None = None
 
 
 _NEVER: Final = (RemoteNotFound, RemoteRejected)

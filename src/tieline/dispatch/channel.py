@@ -197,8 +197,8 @@ class Channel:
         return more
 
     async def _send(self, courier: Courier, delivery: Delivery) -> Outcome:
-        letter = None if delivery.message_id is None else await self._post.letters.get(delivery.message_id)
         async with self._post.turns:
+            letter = None if delivery.message_id is None else await self._post.letters.get(delivery.message_id)
             return await courier.send(delivery, letter)
 
 

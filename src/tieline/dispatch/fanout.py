@@ -1,6 +1,6 @@
 """From events to deliveries: who wants to know, and what they are told."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import orjson
@@ -44,7 +44,6 @@ class FanOut:
     async def _deliveries(self, conn: Connection, project_id: str, events: Sequence[Event]) -> list[NewDelivery]:
         """Who is told what, in the order of the events."""
         sinks = await integrations.load_sinks(conn, project_id)
-        paused = await receivers.paused(conn, [each.id for each in sinks])
         wanted = {event.id: _who_wants(event, sinks) for event in events}
         told = [event.activity for event in events if event.activity is not None and wanted[event.id]]
         numbers = iter(await self._write(conn, told))
@@ -54,7 +53,7 @@ class FanOut:
                 found.append(event.delivery)
             elif event.activity is not None and wanted[event.id]:
                 number = next(numbers)
-                found += [_delivery(event.activity, each, number, paused) for each in wanted[event.id]]
+                found += [_delivery(event.activity, each, number) for each in wanted[event.id]]
         return found
 
     async def _write(self, conn: Connection, told: Sequence[Activity]) -> list[int]:
@@ -90,7 +89,7 @@ def _who_wants(event: Event, sinks: Sequence[Integration]) -> list[Integration]:
     return [each for each in asked if match(event.activity, each)]
 
 
-def _delivery(activity: Activity, integration: Integration, message_id: int, paused: Collection[str]) -> NewDelivery:
+def _delivery(activity: Activity, integration: Integration, message_id: int) -> NewDelivery:
     return NewDelivery(
         project_id=activity.project_id,
         integration_id=integration.id,
@@ -98,7 +97,6 @@ def _delivery(activity: Activity, integration: Integration, message_id: int, pau
         cause_id=activity.id,
         order_key=order_key(activity, integration),
         message_id=message_id,
-        state="held" if integration.id in paused else "pending",
     )
 
 

@@ -11,7 +11,7 @@ import structlog
 
 from tieline.core import kinds
 from tieline.core.clock import now
-from tieline.core.deliveries import DeliveryState, Receipt, Receiver
+from tieline.core.deliveries import Receipt, Receiver
 from tieline.core.documents import Integration
 from tieline.core.ids import new_id
 from tieline.core.lines import storable
@@ -155,7 +155,7 @@ class Recorder:
         delivery, receipt = outcome.delivery, outcome.receipt
         receiver = receivers_now.get(delivery.integration_id, Receiver(delivery.integration_id))
         if receipt is None:
-            return Result(delivery, _former_state(delivery, receiver), counted=False)
+            return Result(delivery, "waiting" if delivery.attempts > 1 else "pending", counted=False)
         paused = receiver.paused_at is not None
         planned = plan(receipt, delivery.attempts, self._schedule, random.random(), is_paused=paused)  # noqa: S311
         if receipt.counted:
@@ -175,7 +175,8 @@ class Recorder:
     def _written(self, outcome: Outcome, receipt: Receipt, planned: Plan) -> Result:
         return Result(
             outcome.delivery,
-            planned.state,
+            # What is held waits, for as long as the receiver is paused.
+            "waiting" if planned.state == "held" else planned.state,
             planned.wait_seconds,
             counted=receipt.counted,
             error=None if planned.state == "delivered" else storable(receipt.sentence),
@@ -191,13 +192,12 @@ class Recorder:
             await self._pause(conn, after, outcomes)
 
     async def _pause(self, conn: Connection, receiver: Receiver, outcomes: Sequence[Outcome]) -> None:
-        """Hold what waits, and say so."""
+        """Say that it is paused."""
         subject = next(
             each.subject
             for each in outcomes
             if each.subject is not None and each.delivery.integration_id == receiver.integration_id
         )
-        await receivers.hold(conn, receiver.integration_id)
         project = await projects.get(conn, subject.integration.project_id)
         actor = kinds.integration_actor(subject.integration, subject.title)
         because = receiver.paused_because or ""
@@ -215,12 +215,6 @@ def _is_good(outcome: Outcome) -> bool:
         and outcome.delivery.is_well
         and not (outcome.journal is not None and outcome.journal.has_effects)
     )
-
-
-def _former_state(delivery: Delivery, receiver: Receiver) -> DeliveryState:
-    if receiver.paused_at is not None:
-        return "held"
-    return "waiting" if delivery.attempts > 1 else "pending"
 
 
 def _attempt(outcome: Outcome, receipt: Receipt) -> AttemptRow:

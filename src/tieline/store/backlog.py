@@ -26,17 +26,21 @@ async def count(conn: Connection, integration_id: str, most: int = MOST) -> Back
     return Backlog({state: found.get(state, 0) for state in _COUNTED}, all(row["seen"] < most for row in rows))
 
 
-# Each along its own index; what is held is in both, and counted in the first.
+# Each along its own index. What is open is held while the integration is paused, unless it is on its way.
 _COUNT: Final[LiteralString] = """
     with open as (
         select state from delivery
-        where integration_id = %(integration_id)s and state in ('pending', 'delivering', 'waiting', 'held')
+        where integration_id = %(integration_id)s and state in ('pending', 'delivering', 'waiting')
         limit %(most)s
-    ), stopped as (
-        select state from delivery where integration_id = %(integration_id)s and state in ('failed', 'held')
+    ), shown as (
+        select case when state <> 'delivering' and exists (
+                   select 1 from receiver where integration_id = %(integration_id)s and paused_at is not null)
+               then 'held' else state end as state from open
+    ), failed as (
+        select state from delivery where integration_id = %(integration_id)s and state = 'failed'
         order by id desc limit %(most)s
     )
-    select state, count(*) as total, (select count(*) from open) as seen from open group by state
+    select state, count(*) as total, (select count(*) from open) as seen from shown group by state
     union all
-    select state, count(*), (select count(*) from stopped) from stopped where state = 'failed' group by state
+    select state, count(*), (select count(*) from failed) from failed group by state
 """

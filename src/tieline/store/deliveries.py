@@ -59,7 +59,6 @@ class NewDelivery:
     order_key: str | None
     message_id: int | None = None
     payload: JSON | None = None
-    state: Literal["pending", "held"] = "pending"
 
 
 @dataclass(frozen=True)
@@ -273,10 +272,19 @@ async def end_activities(conn: Connection, integration_id: str) -> None:
 
 
 async def expire(conn: Connection, keep_days: float, keep_held_days: float, limit: int = 10_000) -> None:
-    """Forget deliveries that ended long ago, those held for very long, and messages that nobody waits for."""
+    """Forget deliveries that ended long ago, those held for very long, and messages that nobody waits for.
+
+    Outside of a transaction each step of `limit` rows is one.
+    """
     values = {"days": keep_days, "held_days": keep_held_days, "limit": limit}
-    await conn.execute(_EXPIRE, values)
-    await conn.execute(_EXPIRE_MESSAGES, values)
+    for statement in (_EXPIRE, _EXPIRE_MESSAGES):
+        while await _gone(conn, statement, values) == limit:
+            pass
+
+
+async def _gone(conn: Connection, statement: LiteralString, values: Mapping[str, object]) -> int:
+    row = await (await conn.execute(statement, values)).fetchone()
+    return int(row["gone"]) if row else 0
 
 
 def _given(result: Result, sender_id: str) -> JSON:
@@ -332,24 +340,24 @@ _ADD: Final[LiteralString] = """
         select *, row_number() over (partition by integration_id, order_key order by place) as turn
         from jsonb_to_recordset(%s) as given (
             place integer, project_id text, integration_id text, kind text, cause_id text, order_key text,
-            message_id bigint, payload jsonb, state text)
+            message_id bigint, payload jsonb)
     ), added as (
         insert into delivery (
-            project_id, integration_id, kind, message_id, payload, cause_id, order_key, state, is_first)
-        select project_id, integration_id, kind, message_id, nullif(payload, 'null'), cause_id, order_key, state,
+            project_id, integration_id, kind, message_id, payload, cause_id, order_key, is_first)
+        select project_id, integration_id, kind, message_id, nullif(payload, 'null'), cause_id, order_key,
                order_key is null or (turn = 1 and not exists (
                     select 1 from delivery as first
                     where first.integration_id = given.integration_id and first.order_key = given.order_key
-                      and first.state in ('pending', 'delivering', 'waiting', 'held')))
+                      and first.state in ('pending', 'delivering', 'waiting')))
         from given order by place
-        returning integration_id, state, is_first
+        returning integration_id, is_first
     ), known as (
         insert into receiver (integration_id) select distinct integration_id from given
         where not exists (select 1 from receiver where receiver.integration_id = given.integration_id)
         on conflict do nothing
     )
     select (select count(pg_notify(%s, 'deliveries:' || integration_id))
-            from (select distinct integration_id from added where state = 'pending') as woken) as woken,
+            from (select distinct integration_id from added) as woken) as woken,
            exists (select 1 from added where not is_first) as has_waiting
 """
 
@@ -364,13 +372,14 @@ _CLAIM: Final[LiteralString] = """
                case when failures = 0 then wanted.lanes when closed_until is null then wanted.lanes_failing
                     else wanted.lanes_closed end as lanes,
                case when failures = 0 then wanted.run else 1 end as run,
+               coalesce(resumed_at, '-infinity') as resumed_at,
                set_config('synchronous_commit', 'off', true) as relaxed
         from receiver join wanted using (integration_id)
         where paused_at is null and (closed_until is null or closed_until <= clock_timestamp())
         order by integration_id
         for share of receiver
     ), first as materialized (
-        select ready.integration_id, ready.run, next.* from ready cross join lateral (
+        select ready.integration_id, ready.run, ready.resumed_at, next.* from ready cross join lateral (
             -- Who comes second sees that the first is taken, and then has nothing of what is behind it either.
             select id, order_key, is_fresh from (
                 (select id, order_key, true as is_fresh, row_number() over (order by due_at) as place from (
@@ -382,7 +391,8 @@ _CLAIM: Final[LiteralString] = """
                 (select id, order_key, false, row_number() over (order by due_at) from (
                     select id, order_key, due_at from delivery
                     where integration_id = ready.integration_id and is_first and state = 'waiting'
-                      and due_at <= clock_timestamp()
+                      and (due_at <= clock_timestamp()
+                        or due_at - make_interval(secs => planned_seconds) <= ready.resumed_at)
                     order by due_at limit ready.lanes for update skip locked) as again)
             ) as either
             order by place, is_fresh desc limit ready.lanes) as next
@@ -393,12 +403,14 @@ _CLAIM: Final[LiteralString] = """
             select id, bool_and(state = 'pending') over (order by id) as is_next from (
                 select id, state from delivery
                 where integration_id = first.integration_id and order_key = first.order_key and id > first.id
-                  and state in ('pending', 'delivering', 'waiting', 'held')
+                  and state in ('pending', 'delivering', 'waiting')
                 order by id limit first.run - 1) as behind) as next
         where first.is_fresh and next.is_next
     )
     update delivery set
-        state = 'delivering', claimed_by = %(sender_id)s, attempts = attempts + 1, tries = tries + 1
+        state = 'delivering', claimed_by = %(sender_id)s, tries = tries + 1,
+        attempts = 1 + case when state = 'waiting' and due_at - make_interval(secs => planned_seconds) <= (
+            select resumed_at from ready where ready.integration_id = delivery.integration_id) then 0 else attempts end
     where id = any(array(select id from chosen)) and state in ('pending', 'waiting')
     returning delivery.*, (
         select failing_since is null from receiver where receiver.integration_id = delivery.integration_id) as is_well
@@ -424,7 +436,7 @@ _CLAIM_NEXT: Final[LiteralString] = """
             select id, bool_and(state = 'pending') over (order by id) as is_next from (
                 select id, state from delivery
                 where integration_id = last.integration_id and order_key = last.order_key and id > last.id
-                  and state in ('pending', 'delivering', 'waiting', 'held')
+                  and state in ('pending', 'delivering', 'waiting')
                 order by id limit last.run) as behind) as next
         where next.is_next
     )
@@ -447,7 +459,7 @@ _SUPERSEDE: Final[LiteralString] = """
     )
     update delivery set is_first = true from (
         select distinct on (order_key) delivery.id from delivery join overtaken using (integration_id, order_key)
-        where delivery.state in ('pending', 'delivering', 'waiting', 'held')
+        where delivery.state in ('pending', 'delivering', 'waiting')
           and delivery.id not in (select id from overtaken)
         order by order_key, delivery.id) as first
     where delivery.id = first.id and not is_first
@@ -536,12 +548,12 @@ _RECORD: Final[LiteralString] = """
 _MEND_ORDER: Final[LiteralString] = """
     with recursive key as (
         (select integration_id, order_key from delivery
-         where state in ('pending', 'delivering', 'waiting', 'held') and order_key is not null
+         where state in ('pending', 'delivering', 'waiting') and order_key is not null
          order by integration_id, order_key limit 1)
         union all
         select next.integration_id, next.order_key from key cross join lateral (
             select integration_id, order_key from delivery
-            where state in ('pending', 'delivering', 'waiting', 'held') and order_key is not null
+            where state in ('pending', 'delivering', 'waiting') and order_key is not null
               and (integration_id, order_key) > (key.integration_id, key.order_key)
             order by integration_id, order_key limit 1) as next
     )
@@ -549,7 +561,7 @@ _MEND_ORDER: Final[LiteralString] = """
         select next.id from key cross join lateral (
             select id, is_first, state from delivery
             where delivery.integration_id = key.integration_id and delivery.order_key = key.order_key
-              and state in ('pending', 'delivering', 'waiting', 'held')
+              and state in ('pending', 'delivering', 'waiting')
             order by id limit 1) as next
         where not next.is_first and next.state <> 'delivering') as first
     where delivery.id = first.id
@@ -563,7 +575,7 @@ _ADVANCE: Final[LiteralString] = """
         cross join lateral (
             select id, is_first, state from delivery
             where delivery.integration_id = ended.integration_id and delivery.order_key = ended.order_key
-              and state in ('pending', 'delivering', 'waiting', 'held')
+              and state in ('pending', 'delivering', 'waiting')
             order by id limit 1) as next
         where not next.is_first and next.state <> 'delivering') as first
     where delivery.id = first.id
@@ -581,7 +593,9 @@ _INTEGRATIONS_DUE: Final[LiteralString] = """
               and is_first and state = 'pending' and due_at <= clock_timestamp())
         or exists (
             select 1 from delivery where delivery.integration_id = receiver.integration_id
-              and is_first and state = 'waiting' and due_at <= clock_timestamp()))
+              and is_first and state = 'waiting'
+              and (due_at <= clock_timestamp()
+                or due_at - make_interval(secs => planned_seconds) <= receiver.resumed_at)))
 """
 
 _END_ACTIVITIES: Final[LiteralString] = """
@@ -591,7 +605,7 @@ _END_ACTIVITIES: Final[LiteralString] = """
             cancelled_at = clock_timestamp(), completed_at = clock_timestamp(), updated_at = clock_timestamp()
         from delivery
         where delivery.integration_id = %(integration_id)s and delivery.activity_id = activity.id
-          and delivery.state in ('pending', 'delivering', 'waiting', 'held') and activity.state = 'in_progress'
+          and delivery.state in ('pending', 'delivering', 'waiting') and activity.state = 'in_progress'
         returning activity.id
     )
     select pg_notify(%(channel)s, 'activity:' || id) from ended
@@ -603,23 +617,32 @@ _EXPIRE: Final[LiteralString] = """
         delete from delivery where id = any(array(
             select id from delivery
             where created_at < now() - make_interval(secs => %(days)s * 86400)
-              and ((state in ('delivered', 'failed') and finished_at < now() - make_interval(secs => %(days)s * 86400))
-                or (state = 'held' and created_at < now() - make_interval(secs => %(held_days)s * 86400)))
+              and case when state in ('delivered', 'failed')
+                  then finished_at < now() - make_interval(secs => %(days)s * 86400)
+                  else state in ('pending', 'waiting')
+                      and created_at < now() - make_interval(secs => %(held_days)s * 86400)
+                      and integration_id in (select integration_id from receiver where paused_at is not null) end
             limit %(limit)s))
         returning activity_id
+    ), ended as (
+        update activity set
+            state = 'cancelled', result = 'failure', completion_percent = 100,
+            cancelled_at = clock_timestamp(), completed_at = clock_timestamp(), updated_at = clock_timestamp()
+        where id = any(array(select activity_id from gone)) and state = 'in_progress'
     )
-    update activity set
-        state = 'cancelled', result = 'failure', completion_percent = 100,
-        cancelled_at = clock_timestamp(), completed_at = clock_timestamp(), updated_at = clock_timestamp()
-    where id = any(array(select activity_id from gone)) and state = 'in_progress'
+    select count(*) as gone from gone
 """
 
 _EXPIRE_MESSAGES: Final[LiteralString] = """
-    delete from message where id = any(array(
-        select id from message
-        where created_at < now() - make_interval(secs => %(days)s * 86400)
-          and id not in (
-            select message_id from delivery
-            where created_at < now() - make_interval(secs => %(days)s * 86400 - 3600) and message_id is not null)
-        limit %(limit)s))
+    with gone as (
+        delete from message where id = any(array(
+            select id from message
+            where created_at < now() - make_interval(secs => %(days)s * 86400)
+              and id not in (
+                select message_id from delivery
+                where created_at < now() - make_interval(secs => %(days)s * 86400 - 3600) and message_id is not null)
+            limit %(limit)s))
+        returning id
+    )
+    select count(*) as gone from gone
 """

@@ -76,15 +76,21 @@ class PastAttempt:
 async def page(conn: Connection, integration_id: str, query: DeliveryQuery) -> list[PastDelivery]:
     """The newest deliveries that match, newest first."""
     wanted = [sql.SQL(text) for name, text in _CONDITIONS.items() if getattr(query, name)]
-    statement = sql.SQL(_PAGE).format(conditions=sql.SQL(" and ").join([sql.SQL(_OWN), *wanted]))
-    values = {**vars(query), "integration_id": integration_id, "states": list(query.states), "types": list(query.types)}
+    statement = sql.SQL(_PAGE).format(shown=sql.SQL(_SHOWN), conditions=sql.SQL(" and ").join([sql.SQL(_OWN), *wanted]))
+    values = {
+        **vars(query),
+        "integration_id": integration_id,
+        "states": list(query.states),
+        "stored": [stored for shown in query.states for stored in _STORED.get(shown, (shown,))],
+        "types": list(query.types),
+    }
     cursor = await conn.execute(statement, values)
     return [_from_row(row) for row in await cursor.fetchall()]
 
 
 async def get(conn: Connection, integration_id: str, id: int) -> PastDelivery:
     """One delivery of an integration. Raises `NotFound`."""
-    statement = sql.SQL(_PAGE).format(conditions=sql.SQL(_OWN + " and delivery.id = %(id)s"))
+    statement = sql.SQL(_PAGE).format(shown=sql.SQL(_SHOWN), conditions=sql.SQL(_OWN + " and delivery.id = %(id)s"))
     row = await (await conn.execute(statement, {"integration_id": integration_id, "id": id, "count": 1})).fetchone()
     if row is None:
         raise NotFound("Delivery not found")
@@ -147,8 +153,7 @@ async def _replay(conn: Connection, integration_id: str, condition: sql.SQL, val
     receiver = (await receivers.lock(conn, [integration_id])).get(integration_id)
     if receiver is None:
         return 0
-    state = "held" if receiver.paused_at else "pending"
-    given = {**values, "integration_id": integration_id, "state": state}
+    given = {**values, "integration_id": integration_id}
     cursor = await conn.execute(sql.SQL(_REPLAY).format(condition=condition), given)
     again = await cursor.fetchall()
     keys = sorted({row["order_key"] for row in again if row["order_key"] is not None})
@@ -163,10 +168,15 @@ def _from_row(row: Mapping[str, Any]) -> PastDelivery:
 
 
 _ATTEMPT: Final = tuple(PastAttempt.__dataclass_fields__)
+# What is not sent because the integration is paused is held.
+_SHOWN: Final[LiteralString] = """
+    case when receiver.paused_at is not null and delivery.state in ('pending', 'waiting') then 'held'
+         else delivery.state end"""
+_STORED: Final[Mapping[str, Sequence[str]]] = {"held": ("pending", "waiting")}
 _OWN: Final[LiteralString] = "delivery.integration_id = %(integration_id)s"
 
 _CONDITIONS: Final[Mapping[str, LiteralString]] = {
-    "states": "delivery.state = any(%(states)s)",
+    "states": "delivery.state = any(%(stored)s) and " + _SHOWN + " = any(%(states)s)",
     "types": "message.type = any(%(types)s)",
     "environment_id": "message.environment_id = %(environment_id)s",
     "cause_id": "delivery.cause_id = %(cause_id)s",
@@ -175,20 +185,24 @@ _CONDITIONS: Final[Mapping[str, LiteralString]] = {
 }
 
 _PAGE: Final[LiteralString] = """
-    select delivery.id, delivery.project_id, delivery.integration_id, delivery.kind, delivery.state, delivery.attempts,
+    select delivery.id, delivery.project_id, delivery.integration_id, delivery.kind, delivery.attempts,
            delivery.tries, delivery.created_at, delivery.finished_at, delivery.last_error, delivery.activity_id,
            delivery.cause_id, delivery.message_id, delivery.payload,
-           case when delivery.state in ('pending', 'waiting') then delivery.due_at end as due_at,
+           case when delivery.state in ('pending', 'waiting') and receiver.paused_at is null then delivery.due_at end
+               as due_at,
            message.type as cause_type, message.state as cause_state, message.result as cause_result,
-           message.environment_id
-    from delivery left join message on message.id = delivery.message_id
+           message.environment_id,
+           {shown} as state
+    from delivery
+    left join message on message.id = delivery.message_id
+    left join receiver on receiver.integration_id = delivery.integration_id
     where {conditions} order by delivery.id desc limit %(count)s
 """
 
 # What it said of itself is over: the next attempt begins an activity of its own.
 _REPLAY: Final[LiteralString] = """
     update delivery set
-        state = %(state)s, attempts = 0, crashes = 0, due_at = clock_timestamp(), planned_seconds = 0,
+        state = 'pending', attempts = 0, crashes = 0, due_at = clock_timestamp(), planned_seconds = 0,
         finished_at = null, last_error = null, activity_id = null, is_first = order_key is null
     where integration_id = %(integration_id)s and delivery.state in ('delivered', 'failed') and {condition}
       and (kind <> 'commit_status' or id in (
@@ -206,7 +220,7 @@ _GIVE_UP: Final[LiteralString] = """
 _STEP_BACK: Final[LiteralString] = """
     update delivery set is_first = false
     where integration_id = %(integration_id)s and order_key = any(%(keys)s) and is_first
-      and state in ('pending', 'delivering', 'waiting', 'held')
+      and state in ('pending', 'delivering', 'waiting')
 """
 
 _STEP_FORWARD: Final[LiteralString] = """
@@ -215,7 +229,7 @@ _STEP_FORWARD: Final[LiteralString] = """
         cross join lateral (
             select id from delivery
             where integration_id = %(integration_id)s and delivery.order_key = wanted.order_key
-              and state in ('pending', 'delivering', 'waiting', 'held')
+              and state in ('pending', 'delivering', 'waiting')
             order by id limit 1) as next) as first
     where delivery.id = first.id
 """

@@ -39,32 +39,9 @@ async def load(conn: Connection, integration_ids: Collection[str]) -> dict[str, 
     return {row["integration_id"]: _from_row(row) for row in await cursor.fetchall()}
 
 
-async def paused(conn: Connection, integration_ids: Collection[str]) -> set[str]:
-    """Those of the integrations that are paused; nobody pauses or resumes one until the transaction ends."""
-    cursor = await conn.execute(_PAUSED, [list(integration_ids)])
-    return {row["integration_id"] for row in await cursor.fetchall() if row["paused_at"] is not None}
-
-
 async def save(conn: Connection, receiver: Receiver) -> None:
     """Write all of it."""
     await conn.execute(_SAVE, vars(receiver))
-
-
-async def hold(conn: Connection, integration_id: str) -> int:
-    """Hold everything that waits to be sent; how many. The caller holds the lock."""
-    query = "update delivery set state = 'held' where integration_id = %s and state in ('pending', 'waiting')"
-    return (await conn.execute(query, [integration_id])).rowcount
-
-
-async def release(conn: Connection, integration_id: str) -> int:
-    """Send what was held, from the beginning of the schedule; how many. The caller holds the lock."""
-    query = """
-        update delivery set state = 'pending', attempts = 0, due_at = clock_timestamp()
-        where integration_id = %s and state = 'held'
-    """
-    released = (await conn.execute(query, [integration_id])).rowcount
-    await wake(conn, integration_id)
-    return released
 
 
 async def wake(conn: Connection, integration_id: str) -> None:
@@ -86,10 +63,6 @@ _LOCK: Final[LiteralString] = """
     select * from receiver where integration_id = any(%s) order by integration_id for no key update
 """
 
-_PAUSED: Final[LiteralString] = """
-    select integration_id, paused_at from receiver where integration_id = any(%s) order by integration_id for share
-"""
-
 _ADD: Final[LiteralString] = """
     insert into receiver (integration_id) select id from integration where id = any(%s) order by id
     on conflict do nothing
@@ -98,6 +71,6 @@ _ADD: Final[LiteralString] = """
 _SAVE: Final[LiteralString] = """
     update receiver set
         failures = %(failures)s, failing_since = %(failing_since)s, closed_until = %(closed_until)s,
-        paused_at = %(paused_at)s, paused_because = %(paused_because)s
+        paused_at = %(paused_at)s, paused_because = %(paused_because)s, resumed_at = %(resumed_at)s
     where integration_id = %(integration_id)s
 """

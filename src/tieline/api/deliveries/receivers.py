@@ -62,7 +62,7 @@ async def pause_integration(access: Admin, rooms: InRooms, integration_id: str, 
         because = given.reason.strip() or f"{access.caller.actor.display_name} asked for it."
         paused = replace(receiver, paused_at=rooms.services.now(), paused_because=because)
         await receivers.save(conn, paused)
-        held = await receivers.hold(conn, integration.id)
+        held = await _count_held(conn, integration)
         told = await _tell(conn, rooms, access, integration, partial(kinds.integration_paused, because=because))
         return await _answer(conn, rooms, integration, paused, held, [told])
 
@@ -76,9 +76,10 @@ async def resume_integration(access: Admin, rooms: InRooms, integration_id: str)
     """
     async with rooms.services.db.transaction() as conn:
         integration, receiver = await _lock(conn, rooms, access, integration_id)
-        resumed = Receiver(integration.id)
+        released = await _count_held(conn, integration)
+        resumed = Receiver(integration.id, resumed_at=rooms.services.now())
         await receivers.save(conn, resumed)
-        released = await receivers.release(conn, integration.id)
+        await receivers.wake(conn, integration.id)
         if receiver.paused_at is None:
             return await _answer(conn, rooms, integration, resumed, released, [])
         told = await _tell(conn, rooms, access, integration, partial(kinds.integration_resumed, held=released))
@@ -95,6 +96,11 @@ async def _lock(conn: Connection, rooms: Rooms, access: Access, integration_id: 
     if integration.id not in found:
         raise NotFound("Integration not found")
     return integration, found[integration.id]
+
+
+async def _count_held(conn: Connection, integration: Integration) -> int:
+    """How many deliveries a pause holds; however many there are, `backlog.MOST` at most."""
+    return (await backlog.count(conn, integration.id)).counts["held"]
 
 
 async def _tell(

@@ -33,8 +33,9 @@ create table receiver (
     failures integer not null default 0, -- attempts that failed one after the other
     failing_since timestamptz,        -- nothing but failures since then
     closed_until timestamptz,         -- the breaker: nothing is tried before
-    paused_at timestamptz,
-    paused_because text
+    paused_at timestamptz,            -- what is pending or waits is held since then, and looks so to people
+    paused_because text,
+    resumed_at timestamptz            -- what was to wait longer at that time need not
 );
 
 -- The processes that deliver. One that is silent for a while is dead, and what it had claimed is free.
@@ -60,7 +61,7 @@ create table delivery (
     order_key text,                   -- deliveries of one key go out one after the other; null goes out at once
     is_first boolean not null,        -- nothing of its key is open before it
     state text not null default 'pending'
-        check (state in ('pending', 'delivering', 'delivered', 'waiting', 'failed', 'held')),
+        check (state in ('pending', 'delivering', 'delivered', 'waiting', 'failed')),
     attempts integer not null default 0, -- those that count, since it was added or replayed
     tries integer not null default 0, -- all there ever were
     crashes integer not null default 0, -- how often whoever tried did not live to say what happened
@@ -76,10 +77,10 @@ create table delivery (
 create index delivery_due on delivery (integration_id, state, due_at)
     where is_first and state in ('pending', 'waiting');
 create index delivery_in_order on delivery (integration_id, order_key, id)
-    where state in ('pending', 'delivering', 'waiting', 'held');
+    where state in ('pending', 'delivering', 'waiting');
 create index delivery_in_flight on delivery (integration_id) where state = 'delivering';
 create index delivery_listed on delivery (integration_id, id desc);
-create index delivery_failed on delivery (integration_id, id desc) where state in ('failed', 'held');
+create index delivery_failed on delivery (integration_id, id desc) where state = 'failed';
 create index delivery_age on delivery using brin (created_at);
 
 insert into delivery (
