@@ -7,6 +7,7 @@ from tests.api.conftest import PUBLIC_URL, Client, Instance, NewUser, in_shared_
 from tests.api.delivered import BODY, Post
 from tests.api.test_integrations import create
 from tieline.core.clock import iso
+from tieline.store.figures import load_counts
 
 SINK = {"type": "health.sink", "url": "https://x.example/", "shared_key": "planted-key"}
 
@@ -234,7 +235,9 @@ async def test_a_replay_of_several_needs_a_moment(client: Client, post: Post) ->
         assert (answer.status, list(answer.json["detail"])) == (400, ["since"])
 
 
-async def test_a_pause_holds_everything_until_it_is_resumed(client: Client, post: Post, listed: Any) -> None:
+async def test_a_pause_holds_everything_until_it_is_resumed(
+    instance: Instance, client: Client, post: Post, listed: Any
+) -> None:
     first = await post.tell()
     await post.send("failed")
     second = await post.tell()
@@ -256,6 +259,10 @@ async def test_a_pause_holds_everything_until_it_is_resumed(client: Client, post
     assert held["_embedded"]["entity"]["state"] == "held"
     assert await post.send() == []
     assert await listed("state=held") == [fourth, third, second, first]
+    assert await listed("state=waiting&state=pending") == []
+    async with instance.services.db.connection() as conn:
+        counts = {each.state: each.count for each in await load_counts(conn) if each.kind == "deliveries"}
+    assert counts["held"] >= 4
 
     resumed = await client.post(f"{path_of(post)}/resume")
     assert resumed["deliveries"] == 4

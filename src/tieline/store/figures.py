@@ -49,8 +49,10 @@ async def check_room(conn: Connection) -> None:
 _COUNTS: Final[LiteralString] = """
     select 'activities' as kind, 'pending' as state, count(*)::int as count from activity where state = 'pending'
     union all select 'activities', 'in_progress', count(*)::int from activity where state = 'in_progress'
-    union all select 'deliveries', state, count(*)::int from delivery
-        where state in ('pending', 'delivering', 'waiting') group by state
+    union all select 'deliveries', state, count(*)::int from (
+        select case when paused_at is not null and state <> 'delivering' then 'held' else state end as state
+        from delivery left join receiver using (integration_id) where state in ('pending', 'delivering', 'waiting')
+    ) as open group by state
     union all select 'deliveries', 'failed', count(*)::int from delivery where state = 'failed'
     union all select 'events', 'unread', count(*)::int from activity_event
     union all select 'jobs', status::text, count(*)::int from procrastinate_jobs group by status
