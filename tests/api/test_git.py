@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
-import pytest
+import structlog
 
 from tests.api.conftest import PUBLIC_URL, Client, Instance, NewUser, create_project, in_shared_loop
 from tests.git.repository import HostedRepository
@@ -152,16 +152,17 @@ async def test_a_folder_of_too_many_files_is_refused(
 
 
 async def test_a_damaged_repository_is_no_fault_of_the_reader(
-    client: Client, project: str, repository: HostedRepository, capsys: pytest.CaptureFixture[str]
+    client: Client, project: str, repository: HostedRepository
 ) -> None:
     blob = repository.git("hash-object", "-w", "--stdin", stdin=b"content that will be damaged")
     path = repository.path / "objects" / blob[:2] / blob[2:]
     path.chmod(0o600)
     path.write_bytes(path.read_bytes()[:12])
-    answer = await client("GET", f"/projects/{project}/git/blobs/{blob}")
+    with structlog.testing.capture_logs() as logged:
+        answer = await client("GET", f"/projects/{project}/git/blobs/{blob}")
     assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
     assert str(repository.path).encode() not in answer.body
-    assert "git.unreadable" in capsys.readouterr().out
+    assert [each["event"] for each in logged] == ["git.unreadable"]
 
 
 async def test_a_viewer_reads_its_own_project_only(
