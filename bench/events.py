@@ -1,4 +1,4 @@
-"""Pushes that ended, as the server itself writes them: by its store, each committed on its own."""
+"""Pushes that ended, as the server itself writes them: by its store."""
 
 import asyncio
 import itertools
@@ -34,15 +34,12 @@ class Happenings:
         async with self._db.transaction() as conn:
             return (await activities.create(conn, next(self._pushes))).id
 
-    async def happen_often(self, count: int) -> None:
-        """Commit so many, as fast as a few writers can."""
-        left = iter(range(count))
-
-        async def write() -> None:
-            for _ in left:
-                await self.happen()
-
-        await asyncio.gather(*(write() for _ in range(WRITERS)))
+    async def happen_often(self, count: int) -> float:
+        """Commit so many at once, so that making them takes nothing from delivering them; the `time.time` of that."""
+        async with self._db.transaction() as conn:
+            for _ in range(count):
+                await activities.create(conn, next(self._pushes))
+            return time.time()
 
     async def happen_steadily(self, per_second: float, seconds: float) -> dict[str, float]:
         """Commit at a fixed rate, whoever is late; by activity, when it was due on the clock of `perf_counter`."""

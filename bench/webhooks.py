@@ -1,7 +1,6 @@
 """A project whose events are told to receivers by webhooks, and how soon that is done."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -27,9 +26,9 @@ class Webhooks:
     urls: Sequence[str]
 
     async def deliver(self, events: int, receivers: Receivers) -> float:
-        """Seconds from the first event until every delivery is recorded; each must have been received once."""
-        before, began = self._last_delivery(), time.time()
-        await self.what.happen_often(events)
+        """Seconds from the commit of events until every delivery is recorded; each must have been received once."""
+        before = self._last_delivery()
+        began = await self.what.happen_often(events)
         await self._recorded(before, events * len(self.urls))
         for report in await receivers.report():
             assert report.requests == len(report.first_byte) == events, (report.requests, len(report.first_byte))
