@@ -371,8 +371,6 @@ async def _serve(
 def _spare_collector() -> None:
     """Have the garbage collector leave alone what lives as long as the process: looking at it stops everything."""
     gc.freeze()
-    # What is made for one request or delivery is gone before it is looked at, and it is looked at less often.
-    gc.set_threshold(10_000, 20, 50)
     gc.enable()
 
 
