@@ -11,8 +11,10 @@ from tests.unit.core.samples import MAIN
 from tieline.core.deliveries import Message, Receipt
 from tieline.core.ports import Journal
 from tieline.dispatch.channel import LANES_FAILING, MOST_LANES
+from tieline.dispatch.recorder import UNWRITTEN, Outcome, Recorder
 from tieline.dispatch.schedule import Schedule
 from tieline.simulators.receiver import Arrival, Behaviour
+from tieline.store import deliveries
 
 GOOD = Behaviour()
 BROKEN = Behaviour(500, "no")
@@ -221,3 +223,18 @@ async def test_what_follows_in_order_is_sent_run_after_run(office: Office, count
     async with office.delivering():
         await office.until(*["delivered"] * count)
     assert await office.heard(count) == causes
+
+
+async def test_what_could_not_be_written_is_given_up_also_where_everything_failed_for_days(office: Office) -> None:
+    await office.add()
+    await office.happen()
+    await office.spread()
+    async with office.db.connection() as conn:
+        (taken,) = await deliveries.claim(conn, "me", [office.claim])
+    await office.query("update receiver set failing_since = now() - interval '6 days', failures = 50")
+    recorder = Recorder(office.db, Schedule(), "me", lambda *_: None)
+    written = recorder.put(Outcome(taken, receipt=UNWRITTEN))
+    recorder.close()
+    await recorder.run()
+    assert written.done()
+    assert [row["state"] for row in await office.rows()] == ["failed"]

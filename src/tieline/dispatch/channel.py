@@ -14,7 +14,7 @@ from tieline.dispatch.courier import Courier
 from tieline.dispatch.journal import NotOurs
 from tieline.dispatch.letters import Letters
 from tieline.dispatch.recorder import Outcome, Recorder
-from tieline.store.database import TROUBLE, Database
+from tieline.store.database import TROUBLE
 from tieline.store.deliveries import Claim, Delivery
 
 log = structlog.get_logger()
@@ -33,8 +33,6 @@ class Post:
     says whether a courier goes where the integration has messages sent now.
     """
 
-    db: Database
-    sender_id: str
     letters: Letters
     recorder: Recorder
     claims: Claims

@@ -90,8 +90,6 @@ class Dispatcher:
         self._letters = Letters(db)
         self._claims = Claims(db, self._sender_id, self._courier, self._letters)
         self._post = Post(
-            db=db,
-            sender_id=self._sender_id,
             letters=self._letters,
             recorder=self._recorder,
             claims=self._claims,

@@ -40,5 +40,5 @@ def _is_among(environment_id: str, patterns: list[str]) -> bool:
 
 
 def _is_of(activity: Activity, integration: Integration) -> bool:
-    """Its own activities, and the deliveries of all others, which are not written to the outbox anyway."""
+    """Whether it is its own. The deliveries of others, which are activities too, are never written to the outbox."""
     return activity.integration_id == integration.id

@@ -158,7 +158,8 @@ class Recorder:
             return Result(delivery, "waiting" if delivery.attempts > 1 else "pending", counted=False)
         paused = receiver.paused_at is not None
         planned = plan(receipt, delivery.attempts, self._schedule, random.random(), is_paused=paused)  # noqa: S311
-        if receipt.counted:
+        # Where there is no subject it is nothing that a receiver did.
+        if receipt.counted and outcome.subject is not None:
             receiver = self._judge(receiver, receipt, is_sink=delivery.kind == "activity")
             if delivery.integration_id in receivers_now:
                 receivers_now[delivery.integration_id] = receiver

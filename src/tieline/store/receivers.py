@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final, LiteralString
 
 from tieline.core.deliveries import Receiver
+from tieline.store import notify
 from tieline.store.database import Connection
 
 
@@ -33,12 +34,6 @@ async def find(conn: Connection, integration_id: str) -> Receiver:
     return Receiver(integration_id) if row is None else _from_row(row)
 
 
-async def load(conn: Connection, integration_ids: Collection[str]) -> dict[str, Receiver]:
-    """How it stands with these integrations' receivers, as far as anything is known of them."""
-    cursor = await conn.execute("select * from receiver where integration_id = any(%s)", [list(integration_ids)])
-    return {row["integration_id"]: _from_row(row) for row in await cursor.fetchall()}
-
-
 async def save(conn: Connection, receiver: Receiver) -> None:
     """Write all of it."""
     await conn.execute(_SAVE, vars(receiver))
@@ -46,7 +41,7 @@ async def save(conn: Connection, receiver: Receiver) -> None:
 
 async def wake(conn: Connection, integration_id: str) -> None:
     """Have the deliveries of an integration looked at when the transaction commits."""
-    await conn.execute("select pg_notify('tieline', 'deliveries:' || %s)", [integration_id])
+    await notify.changed(conn, "deliveries", integration_id)
 
 
 async def mark_sinks(conn: Connection, types: Collection[str]) -> None:
