@@ -10,9 +10,10 @@ from bench.receivers import KEY
 from tieline.core.clock import now
 from tieline.core.deliveries import Message
 from tieline.core.secret import Secret
-from tieline.integrations.signatures import signed_headers
+from tieline.integrations.signatures import SigningKey, signed_headers
 
 PORT_VARIABLE: Final = "BENCH_REDIS_PORT"
+_KEYS: Final = [SigningKey(Secret(KEY))]
 
 _session = requests.Session()
 app = Celery("bench")
@@ -29,7 +30,7 @@ app.conf.update(
 
 def _deliver(url: str, id: str, body: str) -> str:
     message = Message(id, body.encode())
-    headers = signed_headers(message, now(), [Secret(KEY)])
+    headers = signed_headers(message, now(), _KEYS)
     answer = _session.post(url, data=message.body, headers=headers, timeout=20, allow_redirects=False)
     answer.raise_for_status()
     return f"The receiver answered {answer.status_code}."

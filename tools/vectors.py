@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tieline.core.deliveries import Message
 from tieline.core.secret import Secret
-from tieline.integrations.signatures import PROTECTED_HEADER, signed_headers
+from tieline.integrations.signatures import PROTECTED_HEADER, SigningKey, signed_headers
 
 FILE: Final = Path(__file__).resolve().parents[1] / "docs" / "webhook-vectors.json"
 MOMENT: Final = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -70,5 +70,5 @@ def _vectors() -> Iterator[dict[str, Any]]:
             "body": written,
             "length": len(message.body),
             "sha256": hashlib.sha256(message.body).hexdigest(),
-            "headers": signed_headers(message, MOMENT, [Secret(key) for key in keys]),
+            "headers": signed_headers(message, MOMENT, SigningKey.all_of(map(Secret, keys))),
         }

@@ -19,7 +19,7 @@ from tests.clients.pages import DOCS, blocks
 from tests.clients.received import Received, late, of_vector, tampered, with_byte
 from tieline.core.deliveries import Message
 from tieline.core.secret import Secret
-from tieline.integrations.signatures import signed_headers
+from tieline.integrations.signatures import SigningKey, signed_headers
 from tools.vectors import body_of
 
 PAGE = (DOCS / "verify-webhooks.md").read_text()
@@ -94,9 +94,8 @@ def test_the_library_of_standard_webhooks_accepts_what_is_right_and_nothing_else
     now = datetime.now(UTC)
     for keys in ([old], [new], [new, old]):
         message = Message("msg_1", '{"text":"Cloé"}'.encode())
-        headers = {
-            name.lower(): value for name, value in signed_headers(message, now, [Secret(key) for key in keys]).items()
-        }
+        signed = signed_headers(message, now, SigningKey.all_of(map(Secret, keys)))
+        headers = {name.lower(): value for name, value in signed.items()}
         for key in keys:
             assert verify(headers, message.body, key) == {"text": "Cloé"}
         case = Received(headers, message.body, keys[0], int(now.timestamp()), webhook=True, jws=True)

@@ -16,17 +16,16 @@ from tieline.core.http import Request, Response
 from tieline.core.ids import new_id
 from tieline.core.ports import Toolbox
 from tieline.core.redact import Redactor, origin_of, secret_parts
-from tieline.core.secret import Secret
 from tieline.core.wire import render_message
 from tieline.integrations.base import Findings
-from tieline.integrations.signatures import signed_headers
+from tieline.integrations.signatures import SigningKey, signed_headers
 
 PING: Final = "integration.ping"
 _SHOWN: Final = 200
 _ASKED_TO_WAIT: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-async def post(url: str, message: Message, keys: Sequence[Secret], toolbox: Toolbox) -> Receipt:
+async def post(url: str, message: Message, keys: Sequence[SigningKey], toolbox: Toolbox) -> Receipt:
     """Send a message once, signed with each of the keys, the newest first. Whatever goes wrong is in the receipt."""
     headers = signed_headers(message, now(), keys)
     sent = SentRequest("POST", url, headers)
@@ -37,7 +36,7 @@ async def post(url: str, message: Message, keys: Sequence[Secret], toolbox: Tool
         return receipt_of(error, sent)
 
 
-async def ping(integration: Integration, keys: Sequence[Secret], toolbox: Toolbox) -> Findings:
+async def ping(integration: Integration, keys: Sequence[SigningKey], toolbox: Toolbox) -> Findings:
     """Send a signed message that tells of nothing, and report what the receiver made of it."""
     message = ping_of(integration, now())
     url: str = integration.config["url"]
@@ -71,7 +70,7 @@ def ping_of(integration: Integration, moment: datetime) -> Message:
     return Message(f"msg_{activity.id}_ping_{integration.id}", orjson.dumps(render_message(activity, "")))
 
 
-def read_answer(response: Response, sent: SentRequest, moment: datetime, keys: Sequence[Secret]) -> Receipt:
+def read_answer(response: Response, sent: SentRequest, moment: datetime, keys: Sequence[SigningKey]) -> Receipt:
     """What an answer means: a 2xx took it, 410 wants nothing any more, everything else may do better later. Pure.
 
     The sentence repeats of it neither the keys nor what may be secret of the URL.
@@ -90,11 +89,11 @@ def read_answer(response: Response, sent: SentRequest, moment: datetime, keys: S
     )
 
 
-def _objection(response: Response, sent: SentRequest, keys: Sequence[Secret]) -> str:
+def _objection(response: Response, sent: SentRequest, keys: Sequence[SigningKey]) -> str:
     said = f"The receiver answered {response.status}"
     if 300 <= response.status < 400:  # noqa: PLR2004 - what HTTP calls redirection
         return f"{said}, a redirect, which is not followed: give the address that it leads to."
-    shown = _quoted(response.body, Redactor([*keys, *secret_parts(sent.url)]))
+    shown = _quoted(response.body, Redactor([*(key.secret for key in keys), *secret_parts(sent.url)]))
     return f"{said}: {shown}" if shown else f"{said}."
 
 

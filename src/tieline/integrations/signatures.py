@@ -6,7 +6,7 @@ headers of Standard Webhooks 1.0.0, which add an id, a time, and more than one k
 
 import hmac
 from base64 import b64decode, b64encode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -25,7 +25,36 @@ _JWS_INPUT: Final = _PROTECTED + b"."
 _JWS_START: Final = _PROTECTED.decode() + ".."
 
 
-def signed_headers(message: Message, moment: datetime, keys: Sequence[Secret]) -> dict[str, str]:
+class SigningKey:
+    """A key made ready. To be kept: with OpenSSL 3 that costs more than the signature of a message."""
+
+    def __init__(self, secret: Secret) -> None:
+        self.secret = secret
+        written = secret.reveal()
+        self._jws = hmac.new(written.encode(), _JWS_INPUT, "sha256")
+        self._standard = hmac.new(_standard_key(written), digestmod="sha256")
+
+    @classmethod
+    def all_of(cls, secrets: Iterable[Secret]) -> "list[SigningKey]":
+        """Each of them, in the same order."""
+        return [cls(secret) for secret in secrets]
+
+    def jws(self, body: bytes) -> bytes:
+        """HMAC-SHA256 as `X-JWS-Signature` wants it, with the UTF-8 bytes of the key."""
+        return _digest(self._jws, body)
+
+    def standard(self, signed: bytes) -> bytes:
+        """HMAC-SHA256 as Standard Webhooks want it."""
+        return _digest(self._standard, signed)
+
+
+def _digest(prepared: hmac.HMAC, data: bytes) -> bytes:
+    mac = prepared.copy()
+    mac.update(data)
+    return mac.digest()
+
+
+def signed_headers(message: Message, moment: datetime, keys: Sequence[SigningKey]) -> dict[str, str]:
     """What goes out with a message at `moment`, the time of the attempt. `keys` has the newest first.
 
     The vendor's header has room for one signature only: it is the newest key's.
@@ -36,13 +65,12 @@ def signed_headers(message: Message, moment: datetime, keys: Sequence[Secret]) -
     return headers | webhook_headers(message.id, moment, message.body, keys)
 
 
-def jws_signature(body: bytes, key: Secret) -> str:
-    """The value of `X-JWS-Signature`: HS256 over the raw body, with the UTF-8 bytes of the key."""
-    signature = hmac.digest(key.reveal().encode(), _JWS_INPUT + body, "sha256")
-    return _JWS_START + urlsafe_b64encode(signature).rstrip(b"=").decode()
+def jws_signature(body: bytes, key: SigningKey) -> str:
+    """The value of `X-JWS-Signature`: HS256 over the raw body."""
+    return _JWS_START + urlsafe_b64encode(key.jws(body)).rstrip(b"=").decode()
 
 
-def webhook_headers(message_id: str, moment: datetime, body: bytes, keys: Sequence[Secret]) -> dict[str, str]:
+def webhook_headers(message_id: str, moment: datetime, body: bytes, keys: Sequence[SigningKey]) -> dict[str, str]:
     """The headers of Standard Webhooks. Without a key there is nothing to sign with: id and time alone."""
     timestamp = str(int(moment.timestamp()))
     headers = {"webhook-id": message_id, "webhook-timestamp": timestamp}
@@ -71,8 +99,8 @@ def warn_of_weak_key(integration: Integration) -> dict[str, str]:
     return {} if sentence is None else {"shared_key": sentence}
 
 
-def _standard_signature(signed: bytes, key: Secret) -> str:
-    return "v1," + b64encode(hmac.digest(_standard_key(key.reveal()), signed, "sha256")).decode()
+def _standard_signature(signed: bytes, key: SigningKey) -> str:
+    return "v1," + b64encode(key.standard(signed)).decode()
 
 
 def _standard_key(written: str) -> bytes:

@@ -5,12 +5,11 @@ from typing import Annotated, Final
 from tieline.core.deliveries import Message, Receipt
 from tieline.core.documents import Integration
 from tieline.core.ports import Journal, Toolbox
-from tieline.core.secret import Secret
 from tieline.integrations.base import Findings, IntegrationType
 from tieline.integrations.events import EventFields, Ordered
 from tieline.integrations.fields import CALLED_URL, NULLABLE, ROTATES, SEALED
 from tieline.integrations.posts import ping, post
-from tieline.integrations.signatures import warn_of_weak_key
+from tieline.integrations.signatures import SigningKey, warn_of_weak_key
 from tieline.integrations.values import HTTPURL, Filled
 
 
@@ -51,10 +50,10 @@ class WebhookValidator:
         return await ping(self._integration, signing_keys(self._integration), self._toolbox)
 
 
-def signing_keys(integration: Integration) -> list[Secret]:
+def signing_keys(integration: Integration) -> list[SigningKey]:
     """The key, and behind it the former one for as long as receivers may still know only that. Pure."""
     known = (integration.secrets.get(name) for name in ("shared_key", "shared_key.previous"))
-    return [key for key in known if key is not None]
+    return SigningKey.all_of(key for key in known if key is not None)
 
 
 TYPE: Final = IntegrationType(

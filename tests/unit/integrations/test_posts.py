@@ -8,6 +8,7 @@ from tieline.core.deliveries import SentRequest
 from tieline.core.http import Response
 from tieline.core.secret import Secret
 from tieline.integrations.posts import read_answer, wait_asked
+from tieline.integrations.signatures import SigningKey
 
 MOMENT = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 URL = "https://hooks.example.com/services/T0/a%20secret%20path?token=QSECRET12&v=2"
@@ -16,7 +17,7 @@ SENT = SentRequest("POST", URL, {})
 
 
 def sentence(body: bytes) -> str:
-    return read_answer(Response(404, {}, body, "192.0.2.1"), SENT, MOMENT, [Secret(KEY)]).sentence
+    return read_answer(Response(404, {}, body, "192.0.2.1"), SENT, MOMENT, [SigningKey(Secret(KEY))]).sentence
 
 
 @pytest.mark.parametrize(

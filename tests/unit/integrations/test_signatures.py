@@ -11,6 +11,7 @@ from tieline.core.deliveries import Message
 from tieline.core.secret import Secret
 from tieline.integrations.signatures import (
     PROTECTED_HEADER,
+    SigningKey,
     jws_signature,
     signed_headers,
     weak_key,
@@ -20,7 +21,7 @@ from tools import vectors
 
 BODY = b'{"id":"x4opi5tjv3yfd"}'
 MOMENT = datetime(2026, 11, 24, 10, 0, 0, 999_999, tzinfo=UTC)
-NEW, OLD = Secret("a-new-key-of-at-least-32-characters"), Secret("an-old-key-of-at-least-32-characters")
+NEW, OLD = (SigningKey(Secret(f"{age}-key-of-at-least-32-characters")) for age in ("a-new", "an-old"))
 
 
 def test_the_published_vectors_are_what_is_sent() -> None:
@@ -60,7 +61,7 @@ def test_without_a_key_nothing_is_signed() -> None:
 
 @pytest.mark.parametrize("written", ["whsec_QUJDREVGRw==", "whsec_QUJDREVGRw"])
 def test_a_key_as_standard_webhooks_write_it_is_decoded_for_them_alone(written: str) -> None:
-    plain, encoded = Secret(b64decode("QUJDREVGRw==").decode()), Secret(written)
+    plain, encoded = SigningKey.all_of(map(Secret, (b64decode("QUJDREVGRw==").decode(), written)))
     assert webhook_headers("msg_1", MOMENT, BODY, [encoded]) == webhook_headers("msg_1", MOMENT, BODY, [plain])
     assert jws_signature(BODY, encoded) != jws_signature(BODY, plain)
 
@@ -69,7 +70,7 @@ def test_a_key_as_standard_webhooks_write_it_is_decoded_for_them_alone(written: 
     "written", ["whsec_", "whsec_QUJ!", "whsec_Q", "whsec_QUJD-_QUJD", "whsec_äöü", "QUJDREVGRw=="]
 )
 def test_any_other_key_is_its_text(written: str) -> None:
-    text, encoded = Secret(written), Secret("whsec_" + b64encode(written.encode()).decode())
+    text, encoded = SigningKey.all_of(map(Secret, (written, "whsec_" + b64encode(written.encode()).decode())))
     assert webhook_headers("msg_1", MOMENT, BODY, [text]) == webhook_headers("msg_1", MOMENT, BODY, [encoded])
 
 
