@@ -1,8 +1,8 @@
 """Deliveries as whoever sends them leaves them behind, written by the functions that write them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from tests.api.conftest import Instance
 from tieline.core.clock import now
@@ -22,7 +22,7 @@ ATTEMPT = AttemptRow(
     status=503,
     address="203.0.113.7",
     request={"method": "POST", "url": "https://x.example/", "headers": {"Content-Type": "application/json"}},
-    answer=b"away \xff",
+    answer=b"away \xff".hex(),
 )
 
 
@@ -82,7 +82,7 @@ class Post:
             state,
             wait_seconds=3600 if state == "waiting" else 0,
             error=None if state == "delivered" else "The receiver answered 503.",
-            attempt=replace(ATTEMPT, **attempt),
+            attempt=cast("AttemptRow", {**ATTEMPT, **attempt}),
             activity=self._activity(delivery, state) if delivery.kind == "activity" else None,
         )
 

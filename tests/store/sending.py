@@ -14,7 +14,17 @@ from tieline.store.deliveries import ActivityRow, AttemptRow, Claim, Delivery, N
 
 HOOK = "hook"
 ME = "a-sender"
-ATTEMPT = AttemptRow(NOW, 0.25, "delivered", "It was taken.", None, 200, "203.0.113.7", None, b"ok")
+ATTEMPT = AttemptRow(
+    started_at=NOW,
+    seconds=0.25,
+    verdict="delivered",
+    sentence="It was taken.",
+    error=None,
+    status=200,
+    address="203.0.113.7",
+    request=None,
+    answer=b"ok".hex(),
+)
 
 
 def wanted(integration_id: str = HOOK, **fields: Any) -> Claim:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.store.sending import ATTEMPT, HOOK, ME, Sending
+from tests.store.sending import HOOK, ME, Sending
 from tests.unit.core.samples import NOW, PROJECT
 from tieline.core.clock import now
 from tieline.store import deliveries, history, receivers, senders
@@ -24,7 +24,7 @@ async def test_a_record_is_the_delivery_its_attempt_its_activity_and_its_log(sen
     assert (row["state"], row["claimed_by"], row["tries"], row["attempts"]) == ("delivered", None, 1, 1)
     assert row["finished_at"] is not None
     (attempt,) = await sending.query("select * from delivery_attempt")
-    assert (attempt["delivery_id"], attempt["number"], attempt["answer"]) == (claimed.id, 1, ATTEMPT.answer)
+    assert (attempt["delivery_id"], attempt["number"], attempt["answer"]) == (claimed.id, 1, b"ok")
     assert (attempt["started_at"], attempt["seconds"], attempt["request"]) == (NOW, 0.25, None)
     (activity,) = await sending.query("select * from activity where id = %s", row["activity_id"])
     assert (activity["state"], activity["result"], activity["integration_id"]) == ("complete", "success", HOOK)

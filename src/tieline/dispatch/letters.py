@@ -40,7 +40,7 @@ class Letters:
 
     async def prefetch(self, conn: Connection, message_ids: Collection[int]) -> None:
         """Read at once what will be sent in a moment, as far as it is not large."""
-        if missing := set(message_ids) - self._kept.keys():
+        if missing := [each for each in message_ids if each not in self._kept]:
             for kept in (await deliveries.messages(conn, missing, READ_BYTES)).values():
                 self._keep(Letter(kept))
 

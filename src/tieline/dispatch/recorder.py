@@ -18,7 +18,7 @@ from tieline.core.lines import storable
 from tieline.dispatch import story
 from tieline.dispatch.journal import Journal
 from tieline.dispatch.letters import Letter
-from tieline.dispatch.schedule import Plan, Schedule, judge, plan, reason_to_pause
+from tieline.dispatch.schedule import DELIVERED, Plan, Schedule, judge, plan, reason_to_pause
 from tieline.store import activities, deliveries, projects, receivers
 from tieline.store.database import TROUBLE, Connection, Database
 from tieline.store.deliveries import ActivityRow, AttemptRow, Delivery, Result
@@ -134,8 +134,7 @@ class Recorder:
 
     async def _write_good(self, outcomes: Sequence[Outcome]) -> list[Result]:
         """What was delivered to receivers that are well, which is most of it, in one statement and without a lock."""
-        well: dict[str, Receiver] = {}
-        results = [self._result(each, well) for each in outcomes]
+        results = [_result(each, each.receipt, DELIVERED) for each in outcomes if each.receipt is not None]
         async with self._db.connection() as conn:
             await deliveries.record(conn, results, self._sender_id, may_be_lost=True)
         return results
@@ -144,13 +143,13 @@ class Recorder:
         async with self._db.transaction() as conn:
             before = await receivers.lock(conn, {each.delivery.integration_id for each in outcomes})
             after = dict(before)
-            results = [self._result(each, after) for each in outcomes]
+            results = [self._decide(each, after) for each in outcomes]
             await deliveries.record(conn, results, self._sender_id)
             for receiver in after.values():
                 await self._save(conn, before[receiver.integration_id], receiver, outcomes)
         return results
 
-    def _result(self, outcome: Outcome, receivers_now: dict[str, Receiver]) -> Result:
+    def _decide(self, outcome: Outcome, receivers_now: dict[str, Receiver]) -> Result:
         """Decide what becomes of a delivery, and how it stands with its receiver then."""
         delivery, receipt = outcome.delivery, outcome.receipt
         receiver = receivers_now.get(delivery.integration_id, Receiver(delivery.integration_id))
@@ -165,25 +164,13 @@ class Recorder:
                 receivers_now[delivery.integration_id] = receiver
         if receiver.paused_at is not None and planned.state == "waiting":
             planned = Plan("held")
-        return self._written(outcome, receipt, planned)
+        return _result(outcome, receipt, planned)
 
     def _judge(self, receiver: Receiver, receipt: Receipt, *, is_sink: bool) -> Receiver:
         moment = now()
         judged = judge(receiver, receipt.verdict, moment, self._schedule)
         because = reason_to_pause(judged, receipt.verdict, moment, self._schedule) if is_sink else None
         return judged if because is None else replace(judged, paused_at=moment, paused_because=because)
-
-    def _written(self, outcome: Outcome, receipt: Receipt, planned: Plan) -> Result:
-        return Result(
-            outcome.delivery,
-            # What is held waits, for as long as the receiver is paused.
-            "waiting" if planned.state == "held" else planned.state,
-            planned.wait_seconds,
-            counted=receipt.counted,
-            error=None if planned.state == "delivered" else storable(receipt.sentence),
-            attempt=_attempt(outcome, receipt),
-            activity=_activity(outcome, receipt, planned),
-        )
 
     async def _save(self, conn: Connection, before: Receiver, after: Receiver, outcomes: Sequence[Outcome]) -> None:
         if after == before:
@@ -218,6 +205,19 @@ def _is_good(outcome: Outcome) -> bool:
     )
 
 
+def _result(outcome: Outcome, receipt: Receipt, planned: Plan) -> Result:
+    return Result(
+        outcome.delivery,
+        # What is held waits, for as long as the receiver is paused.
+        "waiting" if planned.state == "held" else planned.state,
+        planned.wait_seconds,
+        counted=receipt.counted,
+        error=None if planned.state == "delivered" else storable(receipt.sentence),
+        attempt=_attempt(outcome, receipt),
+        activity=_activity(outcome, receipt, planned),
+    )
+
+
 def _attempt(outcome: Outcome, receipt: Receipt) -> AttemptRow:
     request = receipt.request
     return AttemptRow(
@@ -229,7 +229,7 @@ def _attempt(outcome: Outcome, receipt: Receipt) -> AttemptRow:
         status=receipt.status,
         address=receipt.address or None,
         request=None if request is None else vars(request),
-        answer=receipt.answer,
+        answer=receipt.answer.hex(),
     )
 
 

@@ -40,10 +40,13 @@ class Plan:
     wait_seconds: float = 0.0
 
 
+DELIVERED: Final = Plan("delivered")
+
+
 def plan(receipt: Receipt, attempts: int, schedule: Schedule, chance: float, *, is_paused: bool) -> Plan:
     """What becomes of a delivery after the attempt number `attempts` (from 1); `chance` is between 0 and 1."""
     if receipt.verdict == "delivered":
-        return Plan("delivered")
+        return DELIVERED
     if receipt.verdict == "gone" or (is_paused and receipt.verdict == "retry"):
         return Plan("held")
     if receipt.verdict == "refused":

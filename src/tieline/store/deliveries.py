@@ -10,8 +10,10 @@ at the same moment the second one sees what both did. What a crash in between le
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal, LiteralString
+from typing import Final, Literal, LiteralString, TypedDict
 
+from psycopg import sql
+from psycopg.rows import args_row, class_row
 from psycopg.types.json import Jsonb
 
 from tieline.core.deliveries import DeliveryState
@@ -100,9 +102,8 @@ class Claim:
     lanes_closed: int
 
 
-@dataclass(frozen=True)
-class AttemptRow:
-    """What is kept of an attempt. `request` has `method`, `url` and `headers`; `answer` is its beginning."""
+class AttemptRow(TypedDict):
+    """What is kept of an attempt. `request` has `method`, `url` and `headers`; `answer` is its beginning, in hex."""
 
     started_at: datetime
     seconds: float
@@ -112,11 +113,10 @@ class AttemptRow:
     status: int | None
     address: str | None
     request: JSON | None
-    answer: bytes
+    answer: str
 
 
-@dataclass(frozen=True)
-class ActivityRow:
+class ActivityRow(TypedDict):
     """The activity that a delivery is: added with its first attempt, and changed by those that follow."""
 
     id: str
@@ -170,8 +170,9 @@ async def add(conn: Connection, new: Sequence[NewDelivery]) -> bool:
 
 async def messages(conn: Connection, message_ids: Collection[int], most_bytes: int) -> dict[int, KeptMessage]:
     """Messages by number; beyond so many bytes of bodies the later ones are left out, but never the first."""
-    cursor = await conn.execute(_MESSAGES, [list(message_ids), most_bytes])
-    return {row["id"]: _message(row) for row in await cursor.fetchall()}
+    async with conn.cursor(binary=True, row_factory=class_row(KeptMessage)) as cursor:
+        await cursor.execute(_MESSAGES, [list(message_ids), most_bytes])
+        return {message.id: message for message in await cursor.fetchall()}
 
 
 async def claim(conn: Connection, sender_id: str, wanted: Sequence[Claim]) -> list[Delivery]:
@@ -181,8 +182,7 @@ async def claim(conn: Connection, sender_id: str, wanted: Sequence[Claim]) -> li
     with the database, and only means that something is sent again.
     """
     rows = Jsonb([vars(each) for each in wanted])
-    cursor = await conn.execute(_CLAIM, {"wanted": rows, "sender_id": sender_id})
-    return sorted((_from_row(row) for row in await cursor.fetchall()), key=lambda each: each.id)
+    return await _taken(conn, _CLAIM, {"wanted": rows, "sender_id": sender_id})
 
 
 async def claim_next(conn: Connection, sender_id: str, wanted: Sequence[tuple[Delivery, int]]) -> list[Delivery]:
@@ -200,8 +200,7 @@ async def claim_next(conn: Connection, sender_id: str, wanted: Sequence[tuple[De
         }
         for last, run in wanted
     ]
-    cursor = await conn.execute(_CLAIM_NEXT, {"wanted": Jsonb(rows), "sender_id": sender_id})
-    return sorted((_from_row(row) for row in await cursor.fetchall()), key=lambda each: each.id)
+    return await _taken(conn, _CLAIM_NEXT, {"wanted": Jsonb(rows), "sender_id": sender_id})
 
 
 async def supersede(conn: Connection, integration_id: str) -> None:
@@ -250,8 +249,7 @@ async def begin_effects(conn: Connection, delivery: Delivery, sender_id: str) ->
 
 async def adopt_interrupted(conn: Connection, sender_id: str) -> list[Delivery]:
     """Take over, to say how they ended, those that were interrupted while they did what must not be done twice."""
-    cursor = await conn.execute(_ADOPT, [sender_id])
-    return [_from_row(row) for row in await cursor.fetchall()]
+    return await _taken(conn, _ADOPT, {"sender_id": sender_id})
 
 
 async def claimed_by(conn: Connection, sender_id: str) -> set[int]:
@@ -289,8 +287,7 @@ async def _gone(conn: Connection, statement: LiteralString, values: Mapping[str,
 
 def _given(result: Result, sender_id: str) -> JSON:
     """As `_RECORD` reads it."""
-    attempt, activity = result.attempt, result.activity
-    row: JSON = {
+    return {
         "id": result.delivery.id,
         "tries": result.delivery.tries,
         "sender": sender_id,
@@ -300,36 +297,43 @@ def _given(result: Result, sender_id: str) -> JSON:
         "error": result.error,
         "integration_id": result.delivery.integration_id,
         "project_id": result.delivery.project_id,
-        "has_attempt": attempt is not None,
-        "has_activity": activity is not None,
+        "has_attempt": result.attempt is not None,
+        "has_activity": result.activity is not None,
+        "attempt": result.attempt,
+        "activity": result.activity,
     }
-    if attempt is not None:
-        row["attempt"] = {**vars(attempt), "answer": attempt.answer.hex()}
-    if activity is not None:
-        row["activity"] = {**vars(activity), "lines": [{"at": at, "text": text} for at, text in activity.lines]}
-    return row
 
 
-def _message(row: Mapping[str, Any]) -> KeptMessage:
-    return KeptMessage(**{name: row[name] for name in KeptMessage.__dataclass_fields__})
+async def _taken(conn: Connection, statement: bytes, values: Mapping[str, object]) -> list[Delivery]:
+    """What a statement that is `_taking` returned, in order."""
+    async with conn.cursor(row_factory=args_row(Delivery)) as cursor:
+        await cursor.execute(statement, values)
+        return sorted(await cursor.fetchall(), key=lambda each: each.id)
 
 
-def _from_row(row: Mapping[str, Any]) -> Delivery:
-    return Delivery(**{name: row[name] for name in Delivery.__dataclass_fields__})
+# What a delivery is taken with; its last field is not kept.
+_DELIVERY: Final = sql.SQL(", ").join(
+    sql.Identifier("delivery", name) for name in Delivery.__dataclass_fields__ if name != "is_well"
+)
+
+
+def _taking(statement: LiteralString) -> bytes:
+    """A statement that returns deliveries and whether their receivers are well."""
+    return sql.SQL(statement).format(delivery=_DELIVERY).as_bytes()
 
 
 _ADD_MESSAGES: Final[LiteralString] = """
     insert into message (project_id, cause_id, type, state, result, environment_id, body)
     select project_id, cause_id, type, state, result, environment_id, body
     from unnest(%(project_id)s::text[], %(cause_id)s::text[], %(type)s::text[], %(state)s::text[], %(result)s::text[],
-                %(environment_id)s::text[], %(body)s::bytea[]) with ordinality
+                %(environment_id)s::text[], %(body)b::bytea[]) with ordinality
         as given (project_id, cause_id, type, state, result, environment_id, body, place)
     order by place
     returning id
 """
 
 _MESSAGES: Final[LiteralString] = """
-    select * from (
+    select id, cause_id, type, state, environment_id, body from (
         select *, sum(octet_length(body)) over (order by id) - octet_length(body) as before
         from message where id = any(%s)) as measured
     where before < %s
@@ -362,7 +366,7 @@ _ADD: Final[LiteralString] = """
 """
 
 # Rows are found by their ids alone, lest the plan that is kept for a statement be one for an empty table.
-_CLAIM: Final[LiteralString] = """
+_CLAIM: Final = _taking("""
     with wanted as materialized (
         select * from jsonb_to_recordset(%(wanted)s) as wanted (
             integration_id text, lanes integer, run integer, lanes_failing integer, lanes_closed integer)
@@ -412,11 +416,11 @@ _CLAIM: Final[LiteralString] = """
         attempts = 1 + case when state = 'waiting' and due_at - make_interval(secs => planned_seconds) <= (
             select resumed_at from ready where ready.integration_id = delivery.integration_id) then 0 else attempts end
     where id = any(array(select id from chosen)) and state in ('pending', 'waiting')
-    returning delivery.*, (
+    returning {delivery}, (
         select failing_since is null from receiver where receiver.integration_id = delivery.integration_id) as is_well
-"""
+""")
 
-_CLAIM_NEXT: Final[LiteralString] = """
+_CLAIM_NEXT: Final = _taking("""
     with wanted as materialized (
         select * from jsonb_to_recordset(%(wanted)s) as wanted (
             id bigint, tries integer, integration_id text, order_key text, run integer)
@@ -443,8 +447,8 @@ _CLAIM_NEXT: Final[LiteralString] = """
     update delivery set
         state = 'delivering', claimed_by = %(sender_id)s, attempts = attempts + 1, tries = tries + 1
     where id = any(array(select id from chosen)) and state = 'pending'
-    returning delivery.*, true as is_well
-"""
+    returning {delivery}, true as is_well
+""")
 
 _SUPERSEDE: Final[LiteralString] = """
     with overtaken as (
@@ -536,7 +540,7 @@ _RECORD: Final[LiteralString] = """
         insert into activity_log (activity_id, seq, at, message)
         select told.id, line.place + case when told.is_new then 0 else (
                    select coalesce(max(seq), 0) from activity_log where activity_id = told.id) end,
-               (line.value ->> 'at')::timestamptz, line.value ->> 'text'
+               (line.value ->> 0)::timestamptz, line.value ->> 1
         from told cross join lateral jsonb_array_elements(told.lines) with ordinality as line (value, place)
         where told.is_new or told.id in (select id from changed)
     )
@@ -581,9 +585,10 @@ _ADVANCE: Final[LiteralString] = """
     where delivery.id = first.id
 """
 
-_ADOPT: Final[LiteralString] = """
-    update delivery set claimed_by = %s where state = 'delivering' and claimed_by is null returning *, false as is_well
-"""
+_ADOPT: Final = _taking("""
+    update delivery set claimed_by = %(sender_id)s where state = 'delivering' and claimed_by is null
+    returning {delivery}, false as is_well
+""")
 
 _INTEGRATIONS_DUE: Final[LiteralString] = """
     select integration_id from receiver
