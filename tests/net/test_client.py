@@ -14,7 +14,7 @@ from tieline.core.http import Request
 from tieline.net.client import GuardedClient
 from tieline.net.egress import Policy, parse_networks
 from tieline.net.failures import Trail
-from tieline.net.sockets import SIP, open_socket
+from tieline.net.sockets import open_socket
 
 LOOPBACK = Policy(parse_networks("127.0.0.0/8"))
 
@@ -81,19 +81,6 @@ def test_the_socket_itself_is_guarded() -> None:
         open_socket(Policy(), trail, (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80)))
     assert trail.address == "127.0.0.1"
     assert trail.refusal is not None
-
-
-async def test_a_flood_is_read_in_sips_between_which_others_have_their_turn() -> None:
-    loop, buffer = asyncio.get_running_loop(), bytearray(1024 * 1024)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = server.getsockname()
-        with open_socket(LOOPBACK, Trail(), (socket.AF_INET, socket.SOCK_STREAM, 6, "", address)) as ours:
-            ours.setblocking(False)
-            await loop.sock_connect(ours, address)
-            with server.accept()[0] as theirs:
-                theirs.sendall(bytes(4 * SIP))
-                assert len(await loop.sock_recv(ours, 4 * SIP)) == SIP
-                assert await loop.sock_recv_into(ours, buffer) == SIP
 
 
 async def test_redirects_are_answers(client: GuardedClient) -> None:

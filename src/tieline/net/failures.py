@@ -4,11 +4,13 @@ import ssl
 from dataclasses import dataclass
 from typing import Final
 
-import aiohttp
-
 from tieline.core.errors import EgressRefused, RemoteBroken, RemoteError, RemoteRejected, Unreachable
 from tieline.core.http import Request
 from tieline.core.redact import origin_of
+from tieline.net.answer import BrokenOff, NotHTTP
+
+FAILURES: Final = (OSError, ValueError, BrokenOff, NotHTTP)
+"""What `explain` explains."""
 
 # How a peer that speaks no TLS, or not ours, ends the handshake.
 _HUNG_UP: Final = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
@@ -16,9 +18,10 @@ _HUNG_UP: Final = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError
 
 @dataclass(slots=True)
 class Trail:
-    """How far a request came: the address that was dialled, and whether there was a connection to send it on."""
+    """How far a request came: the address that was dialled, and whether it answered, and spoke TLS where it should."""
 
     address: str = ""
+    is_dialled: bool = False
     is_connected: bool = False
     refusal: EgressRefused | None = None
 
@@ -38,42 +41,35 @@ def explain(error: Exception, request: Request, trail: Trail) -> RemoteError:
     where = origin_of(request.url)
     if trail.refusal is not None:
         return trail.refusal
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError):
-        return _explain_connection(error, where)
+    if isinstance(error, OSError) and not trail.is_connected:
+        return _explain_handshake(error, where) if trail.is_dialled else _explain_dialling(error, where)
     return _explain_exchange(error, where)
 
 
-def _explain_connection(
-    error: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError, where: str
-) -> Unreachable:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+def _explain_handshake(error: OSError, where: str) -> Unreachable:
+    if isinstance(error, ssl.SSLCertVerificationError):
         return Unreachable(f"The TLS certificate of {where} is not valid for it{_flaw(error)}.", "certificate")
-    if isinstance(error, aiohttp.ClientSSLError):
-        return Unreachable(f"No TLS connection to {where} could be made.", "tls")
-    return _explain_dialling(error.os_error, where)
-
-
-def _flaw(error: aiohttp.ClientConnectorCertificateError) -> str:
-    cause = error.certificate_error
-    return f": {cause.verify_message.rstrip('.')}" if isinstance(cause, ssl.SSLCertVerificationError) else ""
-
-
-def _explain_dialling(cause: OSError, where: str) -> Unreachable:
-    if isinstance(cause, TimeoutError):
-        return Unreachable(f"No connection to {where} could be made in time.", "timeout")
-    if isinstance(cause, _HUNG_UP) and where.startswith("https:"):
+    if isinstance(error, _HUNG_UP):
         return Unreachable(f"{where} closed the connection before TLS was agreed upon.", "tls")
-    reason = f": {cause.strerror}" if cause.strerror else ""
+    return Unreachable(f"No TLS connection to {where} could be made.", "tls")
+
+
+def _flaw(error: ssl.SSLCertVerificationError) -> str:
+    return f": {error.verify_message.rstrip('.')}" if error.verify_message else ""
+
+
+def _explain_dialling(error: OSError, where: str) -> Unreachable:
+    if isinstance(error, TimeoutError):
+        return Unreachable(f"No connection to {where} could be made in time.", "timeout")
+    reason = f": {error.strerror}" if error.strerror else ""
     return Unreachable(f"No connection to {where} could be made{reason}.", "connection")
 
 
 def _explain_exchange(error: Exception, where: str) -> RemoteError:
-    if isinstance(error, aiohttp.InvalidURL):
-        return EgressRefused(f"The URL of {where} is malformed.")
-    if isinstance(error, aiohttp.ClientPayloadError):
+    if isinstance(error, BrokenOff):
         return RemoteBroken(f"The answer of {where} broke off.")
-    if isinstance(error, aiohttp.ClientResponseError):
+    if isinstance(error, NotHTTP):
         return RemoteBroken(f"The answer of {where} is not valid HTTP.")
-    if isinstance(error, aiohttp.ClientError | OSError):
+    if isinstance(error, OSError):
         return Unreachable(f"{where} closed the connection without an answer.", "closed")
     return RemoteRejected(f"The request to {where} cannot be sent: a header or the URL is not valid in HTTP.")

@@ -57,9 +57,10 @@ class Names:
 
     def is_looking_up(self, host: str) -> bool:
         """Whether the answer for this host is still awaited."""
-        return host in self._asked
+        return host.lower() in self._asked
 
-    def _ask(self, host: str) -> Future[list[str]]:
+    def _ask(self, name: str) -> Future[list[str]]:
+        host = name.lower()
         with self._lock:
             if host not in self._asked:
                 self._asked[host] = Future()

@@ -1,0 +1,135 @@
+"""Connections to checked addresses, kept for the next request where they can be."""
+
+import asyncio
+import socket
+import ssl
+from collections import defaultdict
+from functools import cached_property, partial
+from typing import Final
+
+import aiohappyeyeballs
+
+from tieline.net.egress import Policy
+from tieline.net.exchange import Exchange
+from tieline.net.failures import Trail
+from tieline.net.names import Names
+from tieline.net.sockets import AddressInfo, open_socket
+from tieline.net.target import Origin, Target
+
+# Many servers close a connection that was idle for 5 s. What is sent on it at that moment fails, and a POST may not be
+# sent again, so ours end before.
+_IDLE_SECONDS: Final = 4.0
+_DNS_SECONDS: Final = 10.0
+# RFC 8305 section 8.
+_NEXT_ADDRESS_SECONDS: Final = 0.25
+
+
+class Connections:
+    """Dials what the policy permits. `tls` says which certificates are trusted; as a rule, those of the machine."""
+
+    def __init__(self, policy: Policy, names: Names, tls: ssl.SSLContext | None = None) -> None:
+        self._policy = policy
+        self._names = names
+        self._tls = tls
+        self._open: set[Exchange] = set()
+        self._idle: defaultdict[Origin, list[tuple[float, Exchange]]] = defaultdict(list)
+        self._addresses: dict[Origin, tuple[float, list[str]]] = {}
+        self._tidying: asyncio.TimerHandle | None = None
+
+    def kept(self, target: Target) -> Exchange | None:
+        """A connection that was used before and is open, as far as is known."""
+        idle = self._idle.get(target.origin, [])
+        while idle:
+            since, exchange = idle.pop()
+            if exchange.is_open and _now() - since < _IDLE_SECONDS:
+                return exchange
+            self._end(exchange)
+        return None
+
+    async def new(self, target: Target, trail: Trail) -> Exchange:
+        """A connection of its own. Raises OSError, `EgressRefused`, or `Unreachable` when the name has no address."""
+        infos = [_info(address, target.port) for address in await self._addresses_of(target)]
+        dialled = await aiohappyeyeballs.start_connection(
+            infos, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, socket_factory=partial(open_socket, self._policy, trail)
+        )
+        trail.is_dialled = True
+        try:
+            exchange = await self._speak(dialled, target)
+        except BaseException:
+            dialled.close()
+            raise
+        self._open.add(exchange)
+        return exchange
+
+    def give_back(self, target: Target, exchange: Exchange) -> None:
+        """Have a connection kept for the next request, if it is still open."""
+        if not exchange.is_open:
+            self._open.discard(exchange)
+            return
+        self._idle[target.origin].append((_now(), exchange))
+        if self._tidying is None:
+            self._tidying = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._tidy)
+
+    async def close(self) -> None:
+        """Close all of them."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+        for exchange in list(self._open):
+            self._end(exchange)
+        # The transports close their sockets in the next turn of the loop.
+        await asyncio.sleep(0)
+
+    async def _speak(self, dialled: socket.socket, target: Target) -> Exchange:
+        loop = asyncio.get_running_loop()
+        _, exchange = await loop.create_connection(
+            Exchange,
+            sock=dialled,
+            ssl=self._context if target.is_tls else None,
+            server_hostname=target.host if target.is_tls else None,
+        )
+        return exchange
+
+    async def _addresses_of(self, target: Target) -> list[str]:
+        """Its addresses, all of which are permitted."""
+        until, addresses = self._addresses.get(target.origin, (0.0, []))
+        if until <= _now():
+            addresses = await self._names.addresses(target.host)
+            self._policy.check_all(addresses)
+            self._addresses[target.origin] = (_now() + _DNS_SECONDS, addresses)
+        return addresses
+
+    @cached_property
+    def _context(self) -> ssl.SSLContext:
+        context = self._tls or ssl.create_default_context()
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    def _tidy(self) -> None:
+        """Close what was idle for too long, and forget names that were looked up long ago."""
+        self._tidying = None
+        moment = _now()
+        for origin, idle in list(self._idle.items()):
+            for since, exchange in idle:
+                if moment - since >= _IDLE_SECONDS or not exchange.is_open:
+                    self._end(exchange)
+            idle[:] = [each for each in idle if each[1] in self._open]
+            if not idle:
+                del self._idle[origin]
+        self._addresses = {origin: known for origin, known in self._addresses.items() if known[0] > moment}
+        if self._idle:
+            self._tidying = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._tidy)
+
+    def _end(self, exchange: Exchange) -> None:
+        self._open.discard(exchange)
+        exchange.close()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _info(address: str, port: int) -> AddressInfo:
+    kind, protocol = socket.SOCK_STREAM, socket.IPPROTO_TCP
+    if ":" in address:
+        return socket.AF_INET6, kind, protocol, "", (address, port, 0, 0)
+    return socket.AF_INET, kind, protocol, "", (address, port)
