@@ -8,8 +8,11 @@ from tests.api.conftest import Instance
 from tieline.core.clock import now
 from tieline.core.deliveries import DeliveryState
 from tieline.core.ids import new_id
-from tieline.store import deliveries
-from tieline.store.deliveries import ActivityRow, AttemptRow, Claim, Delivery, Kind, NewDelivery, NewMessage, Result
+from tieline.store import attempts, claims, deliveries, messages
+from tieline.store.attempts import ActivityRow, AttemptRow, Result
+from tieline.store.claims import Claim, Delivery
+from tieline.store.deliveries import Kind, NewDelivery
+from tieline.store.messages import NewMessage
 
 SENDER = "a-sender"
 BODY = b'{"type": "environment.push", "text": "\xc3\xa4"}'
@@ -39,7 +42,7 @@ class Post:
         db = self.instance.services.db
         async with db.transaction() as conn:
             message = NewMessage(self.project_id, cause, type, "complete", "success", environment, BODY)
-            [number] = await deliveries.add_messages(conn, [message])
+            [number] = await messages.add(conn, [message])
             new = self.new("activity", cause, environment or "", message_id=number)
             await deliveries.add(conn, [new])
         return await self._newest()
@@ -66,13 +69,13 @@ class Post:
         """Take what may be sent now."""
         wanted = Claim(self.integration_id, lanes=16, run=1, lanes_failing=16, lanes_closed=16)
         async with self.instance.services.db.connection() as conn:
-            return await deliveries.claim(conn, SENDER, [wanted])
+            return await claims.claim(conn, SENDER, [wanted])
 
     async def end(self, *claimed: Delivery, state: DeliveryState = "delivered", **attempt: Any) -> None:
         """Write what became of what was taken."""
         async with self.instance.services.db.transaction() as conn:
             results = [self._result(each, state, attempt) for each in claimed]
-            await deliveries.record(conn, results, SENDER)
+            await attempts.record(conn, results, SENDER)
         async with self.instance.services.db.connection() as conn:
             await deliveries.advance(conn, claimed)
 

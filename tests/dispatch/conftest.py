@@ -31,8 +31,9 @@ from tieline.net.client import GuardedClient
 from tieline.net.egress import Policy, parse_networks
 from tieline.simulators.receiver import Receiver as HTTPReceiver
 from tieline.store import activities, integrations, outbox, receivers
+from tieline.store.claims import Claim
 from tieline.store.database import TROUBLE, Connection, Database
-from tieline.store.deliveries import Claim, NewDelivery
+from tieline.store.deliveries import NewDelivery
 from tieline.store.listener import Listener
 
 ANN = Actor("user-1", "Ann")

@@ -14,7 +14,7 @@ from tieline.dispatch.channel import LANES_FAILING, MOST_LANES
 from tieline.dispatch.recorder import UNWRITTEN, Outcome, Recorder
 from tieline.dispatch.schedule import Schedule
 from tieline.simulators.receiver import Arrival, Behaviour
-from tieline.store import deliveries
+from tieline.store import claims
 
 GOOD = Behaviour()
 BROKEN = Behaviour(500, "no")
@@ -230,7 +230,7 @@ async def test_what_could_not_be_written_is_given_up_also_where_everything_faile
     await office.happen()
     await office.spread()
     async with office.db.connection() as conn:
-        (taken,) = await deliveries.claim(conn, "me", [office.claim])
+        (taken,) = await claims.claim(conn, "me", [office.claim])
     await office.query("update receiver set failing_since = now() - interval '6 days', failures = 50")
     recorder = Recorder(office.db, Schedule(), "me", lambda *_: None)
     written = recorder.put(Outcome(taken, receipt=UNWRITTEN))

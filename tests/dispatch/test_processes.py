@@ -17,7 +17,7 @@ from tieline.core.ports import Journal
 from tieline.dispatch.dispatcher import Pace
 from tieline.dispatch.schedule import Schedule
 from tieline.simulators.receiver import Arrival, Behaviour
-from tieline.store import deliveries, receivers, senders
+from tieline.store import claims, receivers, senders
 
 STEADY = Pace()
 END_BLOCKED = """
@@ -119,7 +119,7 @@ async def test_what_one_had_that_died_is_sent_by_the_others_under_the_same_id(of
     await office.spread()
     async with office.db.connection() as conn:
         await senders.beat(conn, "dead")
-        claimed = await deliveries.claim(conn, "dead", [office.claim])
+        claimed = await claims.claim(conn, "dead", [office.claim])
         assert len(claimed) == 2
         await conn.execute("update sender set seen_at = seen_at - interval '1 second'")
     began = time.monotonic()
@@ -137,7 +137,7 @@ async def test_who_is_alone_need_not_wait_for_the_dead(office: Office) -> None:
     await office.spread()
     async with office.db.connection() as conn:
         await senders.beat(conn, "dead")
-        assert len(await deliveries.claim(conn, "dead", [office.claim])) == 1
+        assert len(await claims.claim(conn, "dead", [office.claim])) == 1
     await office.dispatcher(pace=STEADY, alone=True)
     await office.until("delivered")
 
@@ -245,7 +245,7 @@ async def test_what_was_claimed_by_a_statement_whose_answer_was_lost_is_sent(off
     (sender,) = await office.query("select id from sender")
     async with office.db.transaction() as conn:
         await office.resume(conn)
-        assert len(await deliveries.claim(conn, sender["id"], [office.claim])) == 1
+        assert len(await claims.claim(conn, sender["id"], [office.claim])) == 1
     await office.until("delivered")
 
 

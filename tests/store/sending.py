@@ -8,9 +8,12 @@ from tests.activities.conftest import BOX
 from tests.unit.core.samples import INTEGRATION, NOW, PROJECT
 from tieline.core.deliveries import DeliveryState
 from tieline.core.ids import new_id
-from tieline.store import deliveries, integrations, receivers
+from tieline.store import attempts, claims, deliveries, integrations, messages, receivers
+from tieline.store.attempts import ActivityRow, AttemptRow, Result
+from tieline.store.claims import Claim, Delivery
 from tieline.store.database import Database
-from tieline.store.deliveries import ActivityRow, AttemptRow, Claim, Delivery, NewDelivery, NewMessage, Result
+from tieline.store.deliveries import NewDelivery
+from tieline.store.messages import NewMessage
 
 HOOK = "hook"
 ME = "a-sender"
@@ -81,7 +84,7 @@ class Sending:
         """A delivery with its message; the number of the message."""
         async with self.db.transaction() as conn:
             message = NewMessage(PROJECT.id, "cause", "environment.push", "complete", "success", "main", body)
-            (number,) = await deliveries.add_messages(conn, [message])
+            (number,) = await messages.add(conn, [message])
             await deliveries.add(conn, [NewDelivery(PROJECT.id, HOOK, "activity", "cause", key, message_id=number)])
         return number
 
@@ -90,7 +93,7 @@ class Sending:
 
     async def take(self, sender: str = ME, **fields: Any) -> list[Delivery]:
         async with self.db.connection() as conn:
-            return await deliveries.claim(conn, sender, [wanted(**fields)])
+            return await claims.claim(conn, sender, [wanted(**fields)])
 
     async def end(
         self, *claimed: Delivery, state: DeliveryState = "delivered", sender: str = ME, **fields: Any
@@ -111,7 +114,7 @@ class Sending:
 
     async def record(self, results: Sequence[Result], sender: str = ME) -> set[int]:
         async with self.db.transaction() as conn:
-            mine = await deliveries.record(conn, results, sender)
+            mine = await attempts.record(conn, results, sender)
         async with self.db.connection() as conn:
             await deliveries.advance(conn, [each.delivery for each in results])
         return mine

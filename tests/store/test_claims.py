@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from tests.store.sending import HOOK, ME, Sending, wanted
 from tests.unit.core.samples import PROJECT
-from tieline.store import deliveries, history
-from tieline.store.deliveries import Delivery, NewDelivery, Result
+from tieline.store import attempts, claims, deliveries, history
+from tieline.store.attempts import Result
+from tieline.store.claims import Delivery
+from tieline.store.deliveries import NewDelivery
 
 
 async def test_what_is_due_is_taken_once_with_what_follows_it(sending: Sending) -> None:
@@ -41,18 +43,18 @@ async def test_whoever_sends_one_gets_the_next_of_its_key(sending: Sending) -> N
     numbers = await sending.add(*["main"] * 4, "pr-7")
     (claimed,) = await sending.take(lanes=1, run=1)
     async with sending.db.connection() as conn:
-        more = await deliveries.claim_next(conn, ME, [(claimed, 2)])
+        more = await claims.claim_next(conn, ME, [(claimed, 2)])
         assert [each.id for each in more] == numbers[1:3]
-        assert [each.id for each in await deliveries.claim_next(conn, ME, [(more[-1], 2)])] == numbers[3:4]
+        assert [each.id for each in await claims.claim_next(conn, ME, [(more[-1], 2)])] == numbers[3:4]
 
 
 async def test_who_has_lost_one_gets_nothing_of_what_follows(sending: Sending) -> None:
     await sending.add("main", "main")
     (claimed,) = await sending.take(run=1)
     async with sending.db.connection() as conn:
-        assert await deliveries.claim_next(conn, "another-sender", [(claimed, 32)]) == []
+        assert await claims.claim_next(conn, "another-sender", [(claimed, 32)]) == []
         await sending.end(claimed)
-        assert await deliveries.claim_next(conn, ME, [(claimed, 32)]) == []
+        assert await claims.claim_next(conn, ME, [(claimed, 32)]) == []
 
 
 async def test_nothing_goes_past_one_that_waits(sending: Sending) -> None:
@@ -68,7 +70,7 @@ async def test_nothing_goes_past_one_that_waits(sending: Sending) -> None:
     (claimed,) = await sending.take()
     assert claimed.id == again
     async with sending.db.connection() as conn:
-        assert await deliveries.claim_next(conn, ME, [(claimed, 32)]) == []
+        assert await claims.claim_next(conn, ME, [(claimed, 32)]) == []
     await sending.end(claimed)
     assert await sending.claim() == []
     assert (await sending.row(waits))["is_first"]
@@ -79,9 +81,9 @@ async def test_of_two_who_take_at_the_same_moment_one_has_all_of_a_key(sending: 
     """The second one looks when more of the key is there than the first one, who is about to commit, has seen."""
     (first,) = await sending.add("main")
     async with sending.db.transaction() as one, sending.db.connection() as other:
-        (taken,) = await deliveries.claim(one, "another-sender", [wanted()])
+        (taken,) = await claims.claim(one, "another-sender", [wanted()])
         follower, apart = await sending.add("main", "pr-7")
-        late = await asyncio.wait_for(deliveries.claim(other, ME, [wanted()]), 5)
+        late = await asyncio.wait_for(claims.claim(other, ME, [wanted()]), 5)
         assert [each.id for each in late] == [apart]
     assert taken.id == first
     assert await sending.claim() == []
@@ -112,7 +114,7 @@ async def test_several_integrations_are_asked_for_at_once(sending: Sending) -> N
     async with sending.db.transaction() as conn:
         await deliveries.add(conn, [NewDelivery(PROJECT.id, "other", "activity", None, "main")])
     async with sending.db.connection() as conn:
-        taken = await deliveries.claim(conn, ME, [wanted(), wanted("other"), wanted("not-there")])
+        taken = await claims.claim(conn, ME, [wanted(), wanted("other"), wanted("not-there")])
     assert [(each.integration_id, each.id) for each in taken] == [(HOOK, mine), ("other", mine + 1)]
 
 
@@ -165,7 +167,7 @@ async def test_what_follows_is_first_when_two_end_and_add_at_the_same_moment(sen
     (claimed,) = await sending.take()
     new = [NewDelivery(PROJECT.id, HOOK, "activity", None, "main")]
     async with sending.db.transaction() as ending, sending.db.transaction() as adding:
-        await deliveries.record(ending, [Result(claimed, "delivered")], ME)
+        await attempts.record(ending, [Result(claimed, "delivered")], ME)
         assert await deliveries.add(adding, new)
     assert await sending.claim() == []
     async with sending.db.connection() as conn:
@@ -178,7 +180,7 @@ async def test_what_a_crash_left_behind_is_mended(sending: Sending) -> None:
     (claimed,) = await sending.take(lanes=1, run=1)
     async with sending.db.transaction() as conn:
         # It dies before it says that the next one is the first.
-        await deliveries.record(conn, [Result(claimed, "delivered")], ME)
+        await attempts.record(conn, [Result(claimed, "delivered")], ME)
     await sending.query("update delivery set is_first = false where order_key = 'pr-7'")
     async with sending.db.connection() as conn:
         assert await deliveries.mend_order(conn) == 2

@@ -7,7 +7,7 @@ import pytest
 from tests.store.sending import HOOK, ME, Sending
 from tests.unit.core.samples import NOW, PROJECT
 from tieline.core.clock import now
-from tieline.store import deliveries, history, receivers, senders
+from tieline.store import claims, deliveries, history, receivers, senders
 
 LEFT = """
     select id from activity union all select activity_id from activity_log
@@ -103,10 +103,10 @@ async def test_only_what_may_be_done_again_is_free_again(sending: Sending, *, be
     (claimed,) = await sending.take("dead")
     async with sending.db.connection() as conn:
         if begun:
-            assert await deliveries.begin_effects(conn, claimed, "dead")
+            assert await claims.begin_effects(conn, claimed, "dead")
         await senders.bury(conn, 12)
-        assert not await deliveries.begin_effects(conn, claimed, "dead")
-        adopted = await deliveries.adopt_interrupted(conn, ME)
+        assert not await claims.begin_effects(conn, claimed, "dead")
+        adopted = await claims.adopt_interrupted(conn, ME)
     assert [each.id for each in adopted] == ([claimed.id] if begun else [])
     assert len(await sending.claim()) == (0 if begun else 1)
     if begun:
@@ -119,7 +119,7 @@ async def test_what_had_begun_to_act_is_not_given_back(sending: Sending) -> None
     await sending.add("main")
     (claimed,) = await sending.take()
     async with sending.db.connection() as conn:
-        assert await deliveries.begin_effects(conn, claimed, ME)
+        assert await claims.begin_effects(conn, claimed, ME)
     await sending.give_back(claimed)
     row = await sending.row(claimed.id)
     assert (row["state"], row["claimed_by"], row["has_effects"]) == ("delivering", None, True)

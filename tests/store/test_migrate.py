@@ -10,9 +10,10 @@ from psycopg import sql
 
 from tieline.core.errors import Unavailable
 from tieline.core.ids import new_id
-from tieline.store import deliveries
+from tieline.store import attempts, claims, deliveries
+from tieline.store.attempts import Result
+from tieline.store.claims import Claim
 from tieline.store.database import Database
-from tieline.store.deliveries import Claim, Result
 from tieline.store.embedded import EmbeddedServer
 from tieline.store.migrate import is_current, migrate
 
@@ -111,13 +112,11 @@ async def test_what_the_version_before_had_to_deliver_goes_out(empty: str) -> No
         migrate(empty)
     async with Database(empty) as database, database.connection() as conn:
         assert await deliveries.integrations_due(conn) == ["host"]
-        taken = await deliveries.claim(
-            conn, "sender", [Claim("host", lanes=16, run=1, lanes_failing=4, lanes_closed=1)]
-        )
+        taken = await claims.claim(conn, "sender", [Claim("host", lanes=16, run=1, lanes_failing=4, lanes_closed=1)])
         assert [(each.order_key, each.attempts) for each in taken] == [("two", 2), ("three", 1)]
-        await deliveries.record(conn, [Result(each, "delivered") for each in taken], "sender")
+        await attempts.record(conn, [Result(each, "delivered") for each in taken], "sender")
         await deliveries.advance(conn, taken)
-        (last,) = await deliveries.claim(conn, "sender", [Claim("host", 16, 1, 4, 1)])
+        (last,) = await claims.claim(conn, "sender", [Claim("host", 16, 1, 4, 1)])
         assert last.payload == {"state": "SUCCESSFUL"}
 
 

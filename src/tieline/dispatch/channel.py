@@ -14,8 +14,8 @@ from tieline.dispatch.courier import Courier
 from tieline.dispatch.journal import NotOurs
 from tieline.dispatch.letters import Letters
 from tieline.dispatch.recorder import Outcome, Recorder
+from tieline.store.claims import Claim, Delivery
 from tieline.store.database import TROUBLE
-from tieline.store.deliveries import Claim, Delivery
 
 log = structlog.get_logger()
 

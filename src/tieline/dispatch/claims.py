@@ -8,9 +8,9 @@ from typing import Final, Generic, TypeVar
 from tieline.core.together import both
 from tieline.dispatch.courier import Courier
 from tieline.dispatch.letters import Letters
-from tieline.store import deliveries
+from tieline.store import claims, deliveries
+from tieline.store.claims import Claim, Delivery
 from tieline.store.database import TROUBLE, Connection, Database
-from tieline.store.deliveries import Claim, Delivery
 
 MOST_AT_ONCE: Final = 200
 Claimed = tuple[Courier | None, list[Delivery]]
@@ -83,7 +83,7 @@ class Claims:
         async with self._db.connection() as conn:
             couriers = [await self._courier(conn, each.integration_id) for each in wanted]
             ready = [each for each, courier in zip(wanted, couriers, strict=True) if isinstance(courier, Courier)]
-            claimed = await deliveries.claim(conn, self._sender_id, ready) if ready else []
+            claimed = await claims.claim(conn, self._sender_id, ready) if ready else []
             await self._read(conn, claimed)
         apart = _by(claimed, lambda each: each.integration_id)
         return [
@@ -93,7 +93,7 @@ class Claims:
 
     async def _claim_next(self, wanted: Sequence[tuple[Delivery, int]]) -> list[list[Delivery] | Exception]:
         async with self._db.connection() as conn:
-            claimed = await deliveries.claim_next(conn, self._sender_id, wanted)
+            claimed = await claims.claim_next(conn, self._sender_id, wanted)
             await self._read(conn, claimed)
         apart = _by(claimed, _order_of)
         return [apart[_order_of(last)] for last, _ in wanted]

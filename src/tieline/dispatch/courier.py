@@ -20,8 +20,8 @@ from tieline.dispatch.letters import Letter
 from tieline.dispatch.recorder import Outcome, Subject
 from tieline.dispatch.schedule import Schedule, is_hopeless
 from tieline.integrations.base import ActivitySink, IntegrationType, StatusReporter
+from tieline.store.claims import Delivery
 from tieline.store.database import TROUBLE
-from tieline.store.deliveries import Delivery
 
 log = structlog.get_logger()
 

@@ -24,9 +24,9 @@ from tieline.dispatch.letters import Letters
 from tieline.dispatch.recorder import Outcome, Recorder
 from tieline.dispatch.schedule import Schedule
 from tieline.integrations.base import Registry
-from tieline.store import deliveries, integrations, outbox, senders, variables
+from tieline.store import claims, deliveries, integrations, outbox, senders, variables
+from tieline.store.claims import Delivery
 from tieline.store.database import TROUBLE, Connection, Database
-from tieline.store.deliveries import Delivery
 from tieline.store.seal import SecretBox
 
 if TYPE_CHECKING:
@@ -235,11 +235,11 @@ class Dispatcher:
         self._mended = time.monotonic()
         await self._let_go(conn)
         await deliveries.mend_order(conn)
-        return await deliveries.adopt_interrupted(conn, self._sender_id)
+        return await claims.adopt_interrupted(conn, self._sender_id)
 
     async def _let_go(self, conn: Connection) -> None:
         """Free what was claimed by a statement whose answer was lost, which nobody here knows of."""
-        claimed = await deliveries.claimed_by(conn, self._sender_id)
+        claimed = await claims.claimed_by(conn, self._sender_id)
         unknown = claimed - self._post.held
         await senders.let_go(conn, self._sender_id, unknown & self._unknown)
         self._unknown = unknown
@@ -306,7 +306,7 @@ class Dispatcher:
 
     async def _note_effect(self, delivery: Delivery) -> None:
         async with self._db.connection() as conn:
-            if not await deliveries.begin_effects(conn, delivery, self._sender_id):
+            if not await claims.begin_effects(conn, delivery, self._sender_id):
                 raise NotOurs("Another server has this delivery now.")
 
     async def _tell_interrupted(self, delivery: Delivery) -> None:

@@ -9,9 +9,10 @@ from tieline.core.clock import now
 from tieline.core.documents import Activity, Integration
 from tieline.core.wire import SENT_LOG, render_message
 from tieline.dispatch.match import match
-from tieline.store import deliveries, integrations, logs, outbox, receivers
+from tieline.store import deliveries, integrations, logs, messages, outbox, receivers
 from tieline.store.database import Connection, Database
-from tieline.store.deliveries import NewDelivery, NewMessage
+from tieline.store.deliveries import NewDelivery
+from tieline.store.messages import NewMessage
 from tieline.store.outbox import Event
 
 BATCH: Final = 100
@@ -63,7 +64,7 @@ class FanOut:
         # What was never begun is only a record, and has no log.
         ended = [each.id for each in told if each.state in ("complete", "cancelled") and each.attempt > 0]
         tails = await logs.tails(conn, ended, SENT_LOG) if ended else {}
-        return await deliveries.add_messages(conn, [self._message(each, tails) for each in told])
+        return await messages.add(conn, [self._message(each, tails) for each in told])
 
     def _message(self, activity: Activity, tails: Mapping[str, tuple[str, bool]]) -> NewMessage:
         has_ended = activity.state in ("complete", "cancelled")

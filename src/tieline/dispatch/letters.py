@@ -9,9 +9,9 @@ from typing import Final
 import orjson
 
 from tieline.core.documents import JSON
-from tieline.store import deliveries
+from tieline.store import messages
 from tieline.store.database import Connection, Database
-from tieline.store.deliveries import KeptMessage
+from tieline.store.messages import KeptMessage
 
 KEPT_BYTES: Final = 32 * 1024 * 1024
 READ_BYTES: Final = 8 * 1024 * 1024
@@ -41,14 +41,14 @@ class Letters:
     async def prefetch(self, conn: Connection, message_ids: Collection[int]) -> None:
         """Read at once what will be sent in a moment, as far as it is not large."""
         if missing := [each for each in message_ids if each not in self._kept]:
-            for kept in (await deliveries.messages(conn, missing, READ_BYTES)).values():
+            for kept in (await messages.read(conn, missing, READ_BYTES)).values():
                 self._keep(Letter(kept))
 
     async def get(self, message_id: int) -> Letter | None:
         """One message; None when it is not kept any more."""
         if message_id not in self._kept:
             async with self._db.connection() as conn:
-                found = await deliveries.messages(conn, [message_id], READ_BYTES)
+                found = await messages.read(conn, [message_id], READ_BYTES)
             if message_id not in found:
                 return None
             self._keep(Letter(found[message_id]))

@@ -19,9 +19,10 @@ from tieline.dispatch import story
 from tieline.dispatch.journal import Journal
 from tieline.dispatch.letters import Letter
 from tieline.dispatch.schedule import DELIVERED, Plan, Schedule, judge, plan, reason_to_pause
-from tieline.store import activities, deliveries, projects, receivers
+from tieline.store import activities, attempts, deliveries, projects, receivers
+from tieline.store.attempts import ActivityRow, AttemptRow, Result
+from tieline.store.claims import Delivery
 from tieline.store.database import TROUBLE, Connection, Database
-from tieline.store.deliveries import ActivityRow, AttemptRow, Delivery, Result
 
 log = structlog.get_logger()
 
@@ -136,7 +137,7 @@ class Recorder:
         """What was delivered to receivers that are well, which is most of it, in one statement and without a lock."""
         results = [_result(each, each.receipt, DELIVERED) for each in outcomes if each.receipt is not None]
         async with self._db.connection() as conn:
-            await deliveries.record(conn, results, self._sender_id, may_be_lost=True)
+            await attempts.record(conn, results, self._sender_id, may_be_lost=True)
         return results
 
     async def _write_any(self, outcomes: Sequence[Outcome]) -> list[Result]:
@@ -144,7 +145,7 @@ class Recorder:
             before = await receivers.lock(conn, {each.delivery.integration_id for each in outcomes})
             after = dict(before)
             results = [self._decide(each, after) for each in outcomes]
-            await deliveries.record(conn, results, self._sender_id)
+            await attempts.record(conn, results, self._sender_id)
             for receiver in after.values():
                 await self._save(conn, before[receiver.integration_id], receiver, outcomes)
         return results

@@ -10,7 +10,7 @@ from tieline.core.documents import JSON, Integration
 from tieline.core.redact import origin_of
 from tieline.dispatch.letters import Letter
 from tieline.dispatch.schedule import Plan, Schedule
-from tieline.store.deliveries import Delivery
+from tieline.store.claims import Delivery
 
 
 def message_id(letter: Letter, integration: Integration) -> str:

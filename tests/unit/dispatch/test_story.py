@@ -11,7 +11,8 @@ from tieline.dispatch.channel import in_order
 from tieline.dispatch.fanout import order_key
 from tieline.dispatch.letters import Letter
 from tieline.dispatch.schedule import Plan, Schedule
-from tieline.store.deliveries import Delivery, KeptMessage
+from tieline.store.claims import Delivery
+from tieline.store.messages import KeptMessage
 
 URL = "https://ann:pass-word@hooks.example:8443/services/T000/very-secret?token=query-secret"
 HOOK = replace(INTEGRATION, id="hook", type="webhook", config={"url": URL})
