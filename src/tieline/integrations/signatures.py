@@ -43,14 +43,15 @@ class SigningKey:
         """HMAC-SHA256 as `X-JWS-Signature` wants it, with the UTF-8 bytes of the key."""
         return _digest(self._jws, body)
 
-    def standard(self, signed: bytes) -> bytes:
-        """HMAC-SHA256 as Standard Webhooks want it."""
-        return _digest(self._standard, signed)
+    def standard(self, begin: bytes, body: bytes) -> bytes:
+        """HMAC-SHA256 as Standard Webhooks want it, over a body with `begin` before it."""
+        return _digest(self._standard, begin, body)
 
 
-def _digest(prepared: hmac.HMAC, data: bytes) -> bytes:
+def _digest(prepared: hmac.HMAC, *parts: bytes) -> bytes:
     mac = prepared.copy()
-    mac.update(data)
+    for part in parts:
+        mac.update(part)
     return mac.digest()
 
 
@@ -75,8 +76,8 @@ def webhook_headers(message_id: str, moment: datetime, body: bytes, keys: Sequen
     timestamp = str(int(moment.timestamp()))
     headers = {"webhook-id": message_id, "webhook-timestamp": timestamp}
     if keys:
-        signed = b"%b.%b.%b" % (message_id.encode(), timestamp.encode(), body)
-        headers["webhook-signature"] = " ".join(_standard_signature(signed, key) for key in keys)
+        begin = f"{message_id}.{timestamp}.".encode()
+        headers["webhook-signature"] = " ".join(_standard_signature(begin, body, key) for key in keys)
     return headers
 
 
@@ -99,8 +100,8 @@ def warn_of_weak_key(integration: Integration) -> dict[str, str]:
     return {} if sentence is None else {"shared_key": sentence}
 
 
-def _standard_signature(signed: bytes, key: SigningKey) -> str:
-    return "v1," + b64encode(key.standard(signed)).decode()
+def _standard_signature(begin: bytes, body: bytes, key: SigningKey) -> str:
+    return "v1," + b64encode(key.standard(begin, body)).decode()
 
 
 def _standard_key(written: str) -> bytes:
