@@ -51,20 +51,20 @@ class Courier:
 
     async def send(self, delivery: Delivery, letter: Letter | None) -> Outcome:
         """Make one attempt. Raises `NotOurs`, and what says that the database is away."""
-        subject = self.subject(letter)
         journal = self.journal(delivery, letter)
         began, started_at = time.monotonic(), now()
         receipt = await self._attempt(delivery, letter, journal)
-        return Outcome(delivery, subject, receipt, journal, started_at, time.monotonic() - began)
+        return Outcome(delivery, self.subject, letter, receipt, journal, started_at, time.monotonic() - began)
 
     @cached_property
     def place(self) -> str:
         """To whom it is told, as people read it."""
         return story.place_of(self.integration, self.kind.title)
 
-    def subject(self, letter: Letter | None) -> Subject:
-        """What a delivery of this letter is about."""
-        return Subject(self.integration, self.kind.title, self.place, letter)
+    @cached_property
+    def subject(self) -> Subject:
+        """Whom it tells."""
+        return Subject(self.integration, self.kind.title, self.place)
 
     def journal(self, delivery: Delivery, letter: Letter | None) -> Journal:
         """The log of an attempt, with its first line."""

@@ -317,5 +317,5 @@ class Dispatcher:
         if courier is None:
             return
         await self._recorder.put(
-            Outcome(delivery, courier.subject(letter), INTERRUPTED, courier.journal(delivery, letter))
+            Outcome(delivery, courier.subject, letter, INTERRUPTED, courier.journal(delivery, letter))
         )

@@ -36,12 +36,11 @@ Woken = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Subject:
-    """What a delivery is about: the integration it is for, by title and place, and the message, if it is of one."""
+    """Whom a courier tells: the integration, what it is called, and where it is."""
 
     integration: Integration
     title: str
     place: str
-    letter: Letter | None
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ class Outcome:
 
     delivery: Delivery
     subject: Subject | None = None
+    letter: Letter | None = None
     receipt: Receipt | None = None
     journal: Journal | None = None
     started_at: datetime | None = None
@@ -236,11 +236,11 @@ def _attempt(outcome: Outcome, receipt: Receipt) -> AttemptRow:
 
 def _activity(outcome: Outcome, receipt: Receipt, planned: Plan) -> ActivityRow | None:
     """What the delivery tells of itself; build statuses are told of by the activities that they are about."""
-    subject, journal, delivery = outcome.subject, outcome.journal, outcome.delivery
-    if subject is None or subject.letter is None or journal is None:
+    subject, letter, journal, delivery = outcome.subject, outcome.letter, outcome.journal, outcome.delivery
+    if subject is None or letter is None or journal is None:
         return None
     is_over = planned.state in ("delivered", "failed")
-    description, text = story.texts(subject.letter, subject.place)
+    description, text = story.texts(letter, subject.place)
     end = story.closing(receipt, planned, delivery, outcome.seconds)
     return ActivityRow(
         id=delivery.activity_id or new_id(),
@@ -251,10 +251,10 @@ def _activity(outcome: Outcome, receipt: Receipt, planned: Plan) -> ActivityRow 
         description=description,
         text=text,
         payload={
-            **subject.letter.caused_by,
+            **letter.caused_by,
             "integration": {"id": subject.integration.id, "type": subject.integration.type},
         },
-        parameters=story.parameters(subject.letter, subject.integration, delivery),
+        parameters=story.parameters(letter, subject.integration, delivery),
         # What a receiver said stands only in what went wrong.
         lines=[*journal.lines, *journal.rendered(end, is_ours=receipt.verdict == "delivered")],
     )
