@@ -1,6 +1,8 @@
 """Receivers that fail: what is tried again, when, and what becomes of the rest."""
 
+import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,7 +16,7 @@ from tieline.dispatch.channel import LANES_FAILING, MOST_LANES
 from tieline.dispatch.recorder import UNWRITTEN, Outcome, Recorder
 from tieline.dispatch.schedule import Schedule
 from tieline.simulators.receiver import Arrival, Behaviour
-from tieline.store import claims
+from tieline.store import claims, receivers
 
 GOOD = Behaviour()
 BROKEN = Behaviour(500, "no")
@@ -238,3 +240,22 @@ async def test_what_could_not_be_written_is_given_up_also_where_everything_faile
     await recorder.run()
     assert written.done()
     assert [row["state"] for row in await office.rows()] == ["failed"]
+
+
+async def test_what_fails_at_one_receiver_keeps_no_other_from_being_written_down(office: Office) -> None:
+    for name in ("hook", "other"):
+        await office.add(name)
+    await office.happen()
+    await office.spread()
+    async with office.db.connection() as conn:
+        wanted = [replace(office.claim, integration_id=name) for name in ("hook", "other")]
+        well, ill = await claims.claim(conn, "me", wanted)
+    recorder = Recorder(office.db, Schedule(), "me", lambda *_: None)
+    recorder.put(Outcome(well, receipt=Receipt("delivered", "It was taken.")))
+    recorder.put(Outcome(ill, receipt=Receipt("retry", "No.")))
+    recorder.close()
+    async with office.db.transaction() as conn:
+        # Somebody looks at the first receiver, for longer than anybody would wait.
+        await receivers.lock(conn, {well.integration_id})
+        await asyncio.wait_for(recorder.run(), 5)
+    assert [row["state"] for name in ("hook", "other") for row in await office.rows(name)] == ["delivered", "waiting"]

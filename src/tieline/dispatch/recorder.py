@@ -126,7 +126,12 @@ class Recorder:
             await self._write_surely([Outcome(outcomes[0].delivery, receipt=UNWRITTEN)])
 
     async def _write(self, outcomes: Sequence[Outcome]) -> None:
-        results = await (self._write_good if all(map(_is_good, outcomes)) else self._write_any)(outcomes)
+        # What fails at one receiver locks that one alone.
+        troubled = {each.delivery.integration_id for each in outcomes if not _is_good(each)}
+        good = [each for each in outcomes if each.delivery.integration_id not in troubled]
+        others = [each for each in outcomes if each.delivery.integration_id in troubled]
+        results = await self._write_good(good) if good else []
+        results += await self._write_any(others) if others else []
         async with self._db.connection() as conn:
             await deliveries.advance(conn, [each.delivery for each in outcomes])
         for result in results:
