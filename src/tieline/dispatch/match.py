@@ -22,10 +22,10 @@ def match(activity: Activity, integration: Integration) -> bool:
 
 def matches_type(activity_type: str, wanted: str) -> bool:
     """`*` is every type, `environment.*` and `environment` everything of that category; other patterns are globs."""
-    category = wanted.removesuffix(".")
-    if "." not in category and activity_type.startswith(f"{category}."):
+    if _fits(activity_type, wanted):
         return True
-    return fnmatchcase(activity_type, wanted)
+    category = wanted.removesuffix(".")
+    return "." not in category and activity_type.startswith(f"{category}.")
 
 
 def matches_environment(environment_id: str | None, wanted: list[str], excluded: list[str]) -> bool:
@@ -36,7 +36,12 @@ def matches_environment(environment_id: str | None, wanted: list[str], excluded:
 
 
 def _is_among(environment_id: str, patterns: list[str]) -> bool:
-    return any(fnmatchcase(environment_id, each) for each in patterns)
+    return any(_fits(environment_id, each) for each in patterns)
+
+
+def _fits(text: str, pattern: str) -> bool:
+    # Most want all, and are asked for every event.
+    return pattern == "*" or fnmatchcase(text, pattern)
 
 
 def _is_of(activity: Activity, integration: Integration) -> bool:
