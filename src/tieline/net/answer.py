@@ -1,4 +1,4 @@
-"""An answer, taken apart as its bytes arrive. llhttp, which Node.js uses too, says where its parts are."""
+"""An answer, taken apart as its bytes arrive. llhttp, which Node.js uses too, says where its parts are. Pure."""
 
 from typing import Final
 
@@ -6,9 +6,15 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpResponsePars
 
 from tieline.net.body import CappedBody, CutBody
 
-# Statuses and headers of what comes before the body, in bytes, however many answers there are that promise another.
+# In bytes, of what is not body: statuses and headers, however many answers there are that promise another; and what
+# stands between two pieces of a body, or after it.
 LARGEST_HEAD: Final = 64 * 1024
+_FIRST_STATUS: Final = 100
+_SWITCHING_PROTOCOLS: Final = 101
 _LAST_INFORMATIONAL: Final = 199
+_WITHOUT_A_BODY: Final = frozenset({204, 304})
+# Others were not asked for, and would have to be undone.
+_TRANSFER_CODINGS: Final = frozenset({"chunked", "identity"})
 
 
 class NotHTTP(Exception):
@@ -31,8 +37,9 @@ class Answer:
         self._max_bytes = max_bytes
         self._cut = cut
         self._parser = HttpResponseParser(self)
+        # As browsers and most clients do: simple receivers are written like this, and an answer has nobody to deceive.
+        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
         self._room = LARGEST_HEAD
-        self.has_begun = False
         self.is_over = False
         self.is_last = True
         self.status = 0
@@ -41,7 +48,6 @@ class Answer:
 
     def add(self, chunk: memoryview) -> None:
         """Raises `NotHTTP`, or what the body raises."""
-        self.has_begun = True
         try:
             self._parser.feed_data(chunk)
         except HttpParserCallbackError as error:
@@ -52,16 +58,22 @@ class Answer:
                 raise NotHTTP from error
             # Nobody asked for what follows.
             self.is_last = True
-        if self.body is None:
-            self._spend(len(chunk))
-        elif self.body.is_cut:
+        if self.body is not None and self.body.is_cut:
             self.is_over = self.is_last = True
+        if not self.is_over:
+            self._spend(len(chunk))
 
     def end(self, *, is_clean: bool) -> None:
-        """The connection has ended. Raises `BrokenOff` when there should have been more of the body."""
-        if self.body is not None and not (is_clean and self._ends_with_connection()):
+        """The connection has ended; `is_clean` when the other side said so. Raises `BrokenOff` amid the body.
+
+        Where the beginning of a body will do, one without a length may end in any way: many a simple receiver behind
+        TLS does not take its leave.
+        """
+        if self.is_over or self.body is None:
+            return
+        if not (self._ends_with_connection() and (is_clean or self._cut)):
             raise BrokenOff
-        self.is_over = self.body is not None
+        self.is_over = True
 
     def on_message_begin(self) -> None:
         if self.is_over:
@@ -69,38 +81,53 @@ class Answer:
             raise NotHTTP
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        key, text = name.lower().decode("latin-1"), value.decode(errors="surrogateescape")
+        if self.body is not None:
+            # Trailers: RFC 9110 section 6.5.1 has them not mixed with headers, and nobody here asks for them.
+            return
+        key, text = name.lower().decode("latin-1"), value.strip().decode(errors="replace")
         self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
+        if status < _FIRST_STATUS or status == _SWITCHING_PROTOCOLS:
+            raise NotHTTP
         if status <= _LAST_INFORMATIONAL:
             self.headers.clear()
             return
+        if self._coding() not in _TRANSFER_CODINGS:
+            raise NotHTTP
         self.status = status
         self.body = self._empty_body()
         # Its headers may speak of a body that is not there.
         self.is_over = self._method == "HEAD"
 
     def on_body(self, data: bytes) -> None:
-        if self.body is not None:
+        if self.body is not None and not self.is_over:
+            self._room = LARGEST_HEAD
             self.body.add(data)
 
     def on_message_complete(self) -> None:
         if self.body is not None:
-            self.is_last = self.is_over or not self._parser.should_keep_alive()
+            self.is_last = self.is_over or self._is_faulty() or not self._parser.should_keep_alive()
             self.is_over = True
 
     def _empty_body(self) -> CappedBody | CutBody:
         if self._cut:
             return CutBody(self._max_bytes)
-        return CappedBody(self._max_bytes, "" if self._method == "HEAD" else self.headers.get("content-encoding", ""))
+        is_empty = self._method == "HEAD" or self.status in _WITHOUT_A_BODY
+        return CappedBody(self._max_bytes, "" if is_empty else self.headers.get("content-encoding", ""))
 
     def _spend(self, size: int) -> None:
         self._room -= size
         if self._room < 0:
             raise NotHTTP
 
+    def _coding(self) -> str:
+        return self.headers.get("transfer-encoding", "identity").strip().lower()
+
     def _ends_with_connection(self) -> bool:
-        coding = self.headers.get("transfer-encoding", "")
-        return "content-length" not in self.headers and not coding.lower().endswith("chunked")
+        return "content-length" not in self.headers and self._coding() == "identity"
+
+    def _is_faulty(self) -> bool:
+        """RFC 9112 section 6.1: HTTP/1.0 has no chunks, so that somebody on the way may have seen another end."""
+        return "transfer-encoding" in self.headers and self._parser.get_http_version() == "1.0"

@@ -18,24 +18,22 @@ class CappedBody:
 
     def __init__(self, max_bytes: int, encoding: str = "") -> None:
         self._max_bytes = max_bytes
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._body = bytearray()
         self._is_empty = True
         self._unzip = zlib.decompressobj(_ANY_WRAPPER) if _is_compressed(encoding) else None
 
     def add(self, chunk: bytes) -> None:
         self._is_empty = self._is_empty and not chunk
         for part in self._plain(chunk):
-            self._size += len(part)
-            if self._size > self._max_bytes:
+            if len(self._body) + len(part) > self._max_bytes:
                 raise RemoteBroken(f"The answer is larger than {self._max_bytes} bytes.")
-            self._parts.append(part)
+            self._body += part
 
     def finish(self) -> bytes:
         """The whole body. Raises `RemoteBroken` when its compression ends too early."""
         if self._unzip is not None and not self._is_empty and not self._unzip.eof:
             raise RemoteBroken("The compressed answer ends too early.")
-        return b"".join(self._parts)
+        return bytes(self._body)
 
     def _plain(self, chunk: bytes) -> Iterator[bytes]:
         while chunk and self._unzip is not None:
@@ -46,7 +44,7 @@ class CappedBody:
 
     def _inflate(self, unzip: "zlib._Decompress", chunk: bytes) -> bytes:
         try:
-            return unzip.decompress(chunk, max_length=self._max_bytes - self._size + 1)
+            return unzip.decompress(chunk, max_length=self._max_bytes - len(self._body) + 1)
         except zlib.error as error:
             raise RemoteBroken("The answer is not compressed the way its headers say.") from error
 

@@ -10,7 +10,7 @@ from tieline.net.body import ACCEPTED_ENCODINGS
 from tieline.net.target import Target
 
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
-_UNFIT: Final = re.compile(r"[\0\r\n]")
+_UNFIT: Final = re.compile(r"[\0-\x08\x0a-\x1f\x7f]")
 # Where a request ends and whether its connection is kept is for us alone to say.
 _OURS: Final = frozenset(
     {"connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
@@ -53,5 +53,5 @@ def _lower(name: str) -> str:
 
 def _checked(value: str) -> str:
     if _UNFIT.search(value):
-        raise ValueError("a header has a line break or NUL in it")
+        raise ValueError("a header has a line break or another control character in it")
     return value

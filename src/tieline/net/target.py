@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 _PORTS: Final = {"http": 80, "https": 443}
 # Whatever has a meaning in a path or a query stays as it is, and what is encoded already is not encoded again.
-_KEPT: Final = "/%:@!$&'()*+,;=?~"
+_KEPT: Final = "/%:@!$&'()*+,;=?~[]"
 _REMEMBERED: Final = 1024
 
 Origin = tuple[str, int, bool]
@@ -17,7 +17,7 @@ Origin = tuple[str, int, bool]
 class Target:
     """`host` is a name or an address without brackets, `authority` the value of `Host`, `path` what is asked for.
 
-    Two with the same `origin` may share a connection.
+    Two with the same `origin` may share a connection. `server_name` is whom its certificate must be for.
     """
 
     host: str
@@ -30,6 +30,10 @@ class Target:
     def origin(self) -> Origin:
         return self.host, self.port, self.is_tls
 
+    @property
+    def server_name(self) -> str:
+        return _without_dot(self.host)
+
 
 @lru_cache(maxsize=_REMEMBERED)
 def target_of(url: str) -> Target:
@@ -38,7 +42,7 @@ def target_of(url: str) -> Target:
     host = parts.hostname or ""
     usual = _PORTS[parts.scheme]
     port = parts.port or usual
-    name = f"[{host}]" if ":" in host else host
+    name = f"[{host}]" if ":" in host else _without_dot(host)
     path = _encoded(parts.path) or "/"
     return Target(
         host=host,
@@ -50,4 +54,9 @@ def target_of(url: str) -> Target:
 
 
 def _encoded(text: str) -> str:
-    return text if text.isascii() else quote(text, safe=_KEPT)
+    return quote(text, safe=_KEPT)
+
+
+def _without_dot(host: str) -> str:
+    """The dot at the end tells resolvers that a name is whole; neither certificates nor virtual hosts have it."""
+    return host.removesuffix(".")
