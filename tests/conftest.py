@@ -3,6 +3,7 @@
 The programs that clients talk to run once as well: fixtures of a folder would be others in each folder.
 """
 
+import gc
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -53,6 +54,11 @@ COLUMNS = """
     where relnamespace = 'public'::regnamespace and relkind = 'r' order by 1, 2
 """
 TRIGGERS = "select tgrelid::regclass::text, tgname from pg_trigger where not tgisinternal order by 1, 2"
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector leave alone what was loaded: looking at all of it takes a tenth of the tests' time."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

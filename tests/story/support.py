@@ -7,9 +7,9 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import aiohttp
 
@@ -29,6 +29,22 @@ async def eventually(check: Callable[[], Awaitable[T | None]], *, seconds: float
     raise AssertionError(f"waited {seconds:.0f} s for {what}")
 
 
+class Process(Protocol):
+    """The part of `asyncio.subprocess.Process` that stories use."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def send_signal(self, number: int, /) -> None: ...
+
+    def kill(self) -> None: ...
+
+    async def wait(self) -> int: ...
+
+
 @dataclass
 class Server:
     """`tieline serve` as its operator runs it: a process of its own, on its own data folder."""
@@ -38,10 +54,9 @@ class Server:
     port: int
     arguments: Sequence[str] = ()
     prefix: Sequence[str] = ()
-    process: asyncio.subprocess.Process | None = None
+    process: Process | None = None
     session: aiohttp.ClientSession | None = None
     starts: int = 0
-    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -84,7 +99,12 @@ class Server:
     async def spawn(self) -> None:
         """Start the process, and wait for nothing."""
         self.starts += 1
-        environment = {
+        self.process = await self._begin()
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of the process."""
+        return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             "TIELINE_DATA": str(self.data),
@@ -93,10 +113,12 @@ class Server:
             "TIELINE_EGRESS_ALLOW": "127.0.0.0/8",
             **self.settings,
         }
+
+    async def _begin(self) -> Process:
         with (self.folder / "server.log").open("ab") as output:
-            self.process = await asyncio.create_subprocess_exec(
+            return await asyncio.create_subprocess_exec(
                 *(*self.prefix, sys.executable, "-m", "tieline", "serve", *self.arguments),
-                env=environment,
+                env=self.variables,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,

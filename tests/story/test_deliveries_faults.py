@@ -2,16 +2,15 @@
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from tests.story.conftest import free_port
+from tests.story.conftest import copy_data, free_port, open_folder
 from tests.story.support import Server, eventually
 from tests.story.telling import HOOK, Telling, accepted, unsigned, write_seed
 from tieline.simulators.receiver import Behaviour
@@ -60,9 +59,15 @@ def with_own_hosts(hosts: Path) -> Sequence[str]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world() -> AsyncIterator[World]:
-    folder = Path(tempfile.mkdtemp(prefix="tieline-story-"))
-    folder.chmod(0o755)
+async def world(data: Path) -> AsyncIterator[World]:
+    with open_folder() as folder:
+        copy_data(data, folder)
+        async with open_world(folder) as world:
+            yield world
+
+
+@asynccontextmanager
+async def open_world(folder: Path) -> AsyncIterator[World]:
     authority = Authority(folder)
     hosts = folder / "hosts"
     hosts.write_text(f"127.0.0.1 localhost {NAME}\n")
@@ -80,7 +85,6 @@ async def world() -> AsyncIterator[World]:
             await moving.change("env-19")
             await moving.recorded("env-19", 3)
             yield World(Telling(server), authority, hosts, moving, bool(prefix))
-    shutil.rmtree(folder)
 
 
 async def failed_with(telling: Telling, name: str, error: str) -> None:

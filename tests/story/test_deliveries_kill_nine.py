@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.story.conftest import free_port
-from tests.story.support import Server, eventually
+from tests.story.forked import ForkedServer
+from tests.story.support import eventually
 from tests.story.telling import KEY, Telling, unsigned, write_seed
 from tieline.simulators.receiver import Arrival, Behaviour, Receiver
 
@@ -26,7 +27,7 @@ SETTINGS = {
 @pytest.fixture
 async def telling(folder: Path) -> AsyncIterator[Telling]:
     seed = write_seed(folder / "seed.yaml", ENVIRONMENTS)
-    async with Server(folder, SETTINGS, free_port(), ("--seed", str(seed))) as server:
+    async with ForkedServer(folder, SETTINGS, free_port(), ("--seed", str(seed))) as server:
         yield Telling(server)
 
 
@@ -62,7 +63,7 @@ async def kill_again_and_again(telling: Telling, dice: random.Random, kills: int
         killed += 1
         if number % 4 == 0:
             await server.spawn()
-            await asyncio.sleep(dice.uniform(0.0, 1.5))
+            await asyncio.sleep(dice.uniform(0.0, 0.8))
             await server.kill_group()
             killed += 1
         await server.start()

@@ -1,8 +1,6 @@
 """The server is killed at each point between an event and the record of its delivery, and tells of it all the same."""
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -13,8 +11,9 @@ import pytest
 import pytest_asyncio
 from psycopg import sql
 
-from tests.story.conftest import free_port
-from tests.story.support import Server, eventually
+from tests.story.conftest import copy_data, free_port, open_folder
+from tests.story.forked import ForkedServer
+from tests.story.support import eventually
 from tests.story.telling import HOOK, Telling, accepted, unsigned, write_seed
 from tieline.simulators.receiver import Behaviour
 from tieline.store.embedded import EmbeddedServer
@@ -40,13 +39,12 @@ HOLD = """
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def telling() -> AsyncIterator[Telling]:
-    folder = Path(tempfile.mkdtemp(prefix="tieline-story-"))
-    folder.chmod(0o755)
-    seed = write_seed(folder / "seed.yaml", 10)
-    async with Server(folder, SETTINGS, free_port(), ("--seed", str(seed))) as server:
-        yield Telling(server)
-    shutil.rmtree(folder)
+async def telling(data: Path) -> AsyncIterator[Telling]:
+    with open_folder() as folder:
+        copy_data(data, folder)
+        seed = write_seed(folder / "seed.yaml", 10)
+        async with ForkedServer(folder, SETTINGS, free_port(), ("--seed", str(seed))) as server:
+            yield Telling(server)
 
 
 @asynccontextmanager

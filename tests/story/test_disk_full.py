@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from tests.story.conftest import free_port
+from tests.story.forked import ForkedServer
 from tests.story.support import Project, Server, connect, eventually, host_settings
 from tests.story.telling import HOOK, Telling, write_seed
 from tieline.simulators.bitbucket import BitbucketSimulator
@@ -38,10 +39,10 @@ def disk() -> Iterator[Path]:
 
 
 @pytest.fixture
-async def telling(disk: Path, folder: Path, host: BitbucketSimulator) -> AsyncIterator[Telling]:
-    seed = write_seed(folder / "seed.yaml", 4)
+async def telling(disk: Path, new_folder: Path, host: BitbucketSimulator) -> AsyncIterator[Telling]:
+    seed = write_seed(new_folder / "seed.yaml", 4)
     settings = host_settings(host, TIELINE_DATA=str(disk), **SETTINGS)
-    async with Server(folder, settings, free_port(), ("--seed", str(seed))) as server:
+    async with ForkedServer(new_folder, settings, free_port(), ("--seed", str(seed))) as server:
         yield Telling(server)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.story.conftest import StartServer
-from tests.story.support import ADMIN_TOKEN, Project, connect, eventually
+from tests.story.conftest import StartServer, free_port
+from tests.story.support import ADMIN_TOKEN, Project, Server, connect, eventually, host_settings
 from tieline.simulators.bitbucket import BitbucketSimulator
 
 REPOSITORY = "acme/site"
@@ -89,22 +89,23 @@ async def walk(project: Project, host: BitbucketSimulator, deployer: Path, first
     assert {each["result"] for each in await project.activities(state="complete")} == {"success"}
 
 
-async def test_every_step_is_followed(host: BitbucketSimulator, start_server: StartServer, deployer: Path) -> None:
+async def test_every_step_is_followed(host: BitbucketSimulator, new_folder: Path, deployer: Path) -> None:
     first = await sample_repository(host)
-    server = await start_server(TIELINE_DEPLOYER=f"command:{deployer}")
-    project = await connect(server, host, REPOSITORY)
+    settings = host_settings(host, TIELINE_DEPLOYER=f"command:{deployer}")
+    async with Server(new_folder, settings, free_port()) as server:
+        project = await connect(server, host, REPOSITORY)
 
-    await walk(project, host, deployer, first)
+        await walk(project, host, deployer, first)
 
-    hooks = host.hooks(REPOSITORY)
-    assert [each["url"] for each in hooks] == [f"{server.url}/api{project.integration_path}/hook"]
-    await server.call("DELETE", project.integration_path)
+        hooks = host.hooks(REPOSITORY)
+        assert [each["url"] for each in hooks] == [f"{server.url}/api{project.integration_path}/hook"]
+        await server.call("DELETE", project.integration_path)
 
-    async def hook_removed() -> bool:
-        return not host.hooks(REPOSITORY)
+        async def hook_removed() -> bool:
+            return not host.hooks(REPOSITORY)
 
-    await eventually(hook_removed, what="the hook at the host to be removed")
-    assert await server.get(f"{project.path}/integrations") == []
+        await eventually(hook_removed, what="the hook at the host to be removed")
+        assert await server.get(f"{project.path}/integrations") == []
 
 
 async def test_the_same_story_heals_with_every_hook_lost(

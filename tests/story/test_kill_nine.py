@@ -91,7 +91,7 @@ async def kill_again_and_again(server: Server, dice: random.Random) -> None:
             await asyncio.sleep(dice.uniform(0.0, 1.2))
         else:
             await server.spawn()
-            await asyncio.sleep(dice.uniform(0.0, 2.0))
+            await asyncio.sleep(dice.uniform(0.0, 0.8))
         await server.kill()
 
 

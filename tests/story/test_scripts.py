@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +10,8 @@ from typing import Any
 import pytest_asyncio
 
 from tests.story.conftest import free_port
-from tests.story.support import Server, eventually
+from tests.story.forked import ForkedServer
+from tests.story.support import eventually
 from tests.story.telling import PROJECT, Telling, write_seed
 from tieline.simulators.receiver import Behaviour, Receiver
 
@@ -27,13 +26,10 @@ if (!resp.ok) throw new Error(resp.text());
 
 
 @pytest_asyncio.fixture
-async def telling() -> AsyncIterator[Telling]:
-    folder = Path(tempfile.mkdtemp(prefix="tieline-story-"))
-    folder.chmod(0o755)
+async def telling(folder: Path) -> AsyncIterator[Telling]:
     seed = write_seed(folder / "seed.yaml", 1)
-    async with Server(folder, {}, free_port(), ("--seed", str(seed))) as server:
+    async with ForkedServer(folder, {}, free_port(), ("--seed", str(seed))) as server:
         yield Telling(server)
-    shutil.rmtree(folder)
 
 
 async def ended(telling: Telling, path: str, count: int) -> list[dict[str, Any]]:

@@ -134,7 +134,10 @@ async def test_planted_secrets_are_found_nowhere(
     host.add_addon("addon", "client", ADDON_SECRET)
     watcher = asyncio.create_task(command_lines.watch())
     server = await start_server(
-        TIELINE_LOG_LEVEL="debug", TIELINE_SECRET_KEY=SEALING_KEY, TIELINE_DEPLOYER=f"command:{deployer(tmp_path)}"
+        Server,
+        TIELINE_LOG_LEVEL="debug",
+        TIELINE_SECRET_KEY=SEALING_KEY,
+        TIELINE_DEPLOYER=f"command:{deployer(tmp_path)}",
     )
     project = await connect(server, host, REPOSITORY, app_credentials={"key": "canary-key", "secret": CONSUMER_SECRET})
     await project.settled()

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from tests.story.conftest import StartServer
-from tests.story.support import connect
+from tests.story.support import Server, connect
 from tieline.simulators.bitbucket import BitbucketSimulator
 
 REPOSITORY = "acme/site"
@@ -15,7 +15,7 @@ async def test_sigterm_drains_within_ten_seconds_and_the_state_survives(
 ) -> None:
     host.create_repository(REPOSITORY)
     await host.commit(REPOSITORY, "main", {"index.html": "main"}, "Start")
-    server = await start_server()
+    server = await start_server(Server)
     project = await connect(server, host, REPOSITORY)
     await project.wait_for("main", status="active")
     before = await server.get(f"{project.path}/integrations")
@@ -36,7 +36,7 @@ async def test_an_activity_cut_off_by_sigterm_ends_after_the_restart(
     slow.chmod(0o755)
     host.create_repository(REPOSITORY)
     await host.commit(REPOSITORY, "main", {"index.html": "main"}, "Start")
-    server = await start_server(TIELINE_DEPLOYER=f"command:{slow}")
+    server = await start_server(Server, TIELINE_DEPLOYER=f"command:{slow}")
     project = await connect(server, host, REPOSITORY)
     deadline = time.monotonic() + 30
     while not marker.exists() and time.monotonic() < deadline:

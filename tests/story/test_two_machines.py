@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from tests.story.conftest import free_port
-from tests.story.support import Project, Server, connect, eventually, host_settings
+from tests.story.forked import ForkedServer
+from tests.story.support import Project, connect, eventually, host_settings
 from tieline.simulators.bitbucket import BitbucketSimulator
 
 REPOSITORY = "acme/site"
@@ -33,7 +34,7 @@ async def test_an_activity_of_a_killed_server_ends_on_the_other_within_half_a_mi
         TIELINE_SECRET_KEY="a key that both have",
         TIELINE_DEPLOYER=f"command:{executable}",
     )
-    machines = [Server(folder / name, settings, free_port()) for name in ("one", "other")]
+    machines = [ForkedServer(folder / name, settings, free_port()) for name in ("one", "other")]
     async with AsyncExitStack() as stack:
         for machine in machines:
             machine.folder.mkdir()
