@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -28,10 +29,10 @@ class Authority:
         return ssl.create_default_context(cadata=self._certificate.public_bytes(Encoding.PEM).decode())
 
     def server(self, names: Sequence[str], days: int = 1) -> ssl.SSLContext:
-        """A server with a certificate for these names, which ends in so many days."""
+        """A server with a certificate for these names and addresses, which ends in so many days."""
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(_name(names[0]), key, days).issuer_name(self._name)
-        alternatives = x509.SubjectAlternativeName([x509.DNSName(each) for each in names])
+        alternatives = x509.SubjectAlternativeName([_alternative(each) for each in names])
         return self._context(builder.add_extension(alternatives, critical=False).sign(self._key, hashes.SHA256()), key)
 
     def impostor(self, name: str) -> ssl.SSLContext:
@@ -52,6 +53,13 @@ class Authority:
 
 def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def _builder(subject: x509.Name, key: ec.EllipticCurvePrivateKey, days: int) -> x509.CertificateBuilder:

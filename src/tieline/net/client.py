@@ -34,8 +34,9 @@ class GuardedClient:
         self._policy = policy
         self._names = names or Names()
         self._user_agent = user_agent
-        self._connections = Connections(policy, self._names, tls)
-        self._turns = asyncio.Semaphore(_most_at_once())
+        most = _most_at_once()
+        self._connections = Connections(policy, self._names, most, tls)
+        self._turns = asyncio.Semaphore(most)
 
     async def send(self, request: Request) -> Response:
         """Raises `EgressRefused`, `Unreachable` or `RemoteBroken`; `RemoteRejected` when HTTP cannot carry it."""
@@ -82,6 +83,7 @@ class GuardedClient:
         except Closed:
             if request.method not in _IDEMPOTENT:
                 raise
+            trail.address, trail.is_connected = "", False
             return None
 
     async def _ask(self, exchange: Exchange, request: Request, target: Target, head: bytes, trail: Trail) -> Answer:

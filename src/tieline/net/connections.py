@@ -10,7 +10,7 @@ from typing import Final
 import aiohappyeyeballs
 
 from tieline.net.egress import Policy
-from tieline.net.exchange import Exchange
+from tieline.net.exchange import BUFFER_SIZE, Exchange
 from tieline.net.failures import Trail
 from tieline.net.names import Names
 from tieline.net.sockets import AddressInfo, open_socket
@@ -25,12 +25,18 @@ _NEXT_ADDRESS_SECONDS: Final = 0.25
 
 
 class Connections:
-    """Dials what the policy permits. `tls` says which certificates are trusted; as a rule, those of the machine."""
+    """Dials what the policy permits, and keeps none where there are more than `most`.
 
-    def __init__(self, policy: Policy, names: Names, tls: ssl.SSLContext | None = None) -> None:
+    `tls` says which certificates are trusted; as a rule, those of the machine.
+    """
+
+    def __init__(self, policy: Policy, names: Names, most: int, tls: ssl.SSLContext | None = None) -> None:
         self._policy = policy
         self._names = names
+        self._most = most
         self._tls = tls
+        self._is_closed = False
+        self._buffer = memoryview(bytearray(BUFFER_SIZE))
         self._open: set[Exchange] = set()
         self._idle: defaultdict[Origin, list[tuple[float, Exchange]]] = defaultdict(list)
         self._addresses: dict[Origin, tuple[float, list[str]]] = {}
@@ -41,7 +47,7 @@ class Connections:
         idle = self._idle.get(target.origin, [])
         while idle:
             since, exchange = idle.pop()
-            if exchange.is_open and _now() - since < _IDLE_SECONDS:
+            if exchange.is_quiet and _now() - since < _IDLE_SECONDS:
                 return exchange
             self._end(exchange)
         return None
@@ -52,10 +58,17 @@ class Connections:
         dialled = await aiohappyeyeballs.start_connection(
             infos, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, socket_factory=partial(open_socket, self._policy, trail)
         )
-        trail.is_dialled = True
+        exchange = Exchange(self._buffer)
         try:
-            exchange = await self._speak(dialled, target)
+            # The last one that was dialled need not be the one that answered.
+            trail.address = exchange.address = str(dialled.getpeername()[0])
+            trail.is_dialled = True
+            await asyncio.get_running_loop().create_connection(lambda: exchange, sock=dialled)
+            if target.is_tls:
+                await exchange.secure(self._context, target.server_name)
         except BaseException:
+            # First what watches the socket: its number may be another one's at once.
+            exchange.close()
             dialled.close()
             raise
         self._open.add(exchange)
@@ -63,31 +76,21 @@ class Connections:
 
     def give_back(self, target: Target, exchange: Exchange) -> None:
         """Have a connection kept for the next request, if it is still open."""
-        if not exchange.is_open:
-            self._open.discard(exchange)
+        if not exchange.is_open or self._is_closed or len(self._open) > self._most:
+            self._end(exchange)
             return
         self._idle[target.origin].append((_now(), exchange))
-        if self._tidying is None:
-            self._tidying = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._tidy)
+        self._tidy_later()
 
     async def close(self) -> None:
-        """Close all of them."""
+        """Close all of them, and keep none that is given back later."""
+        self._is_closed = True
         if self._tidying is not None:
             self._tidying.cancel()
         for exchange in list(self._open):
             self._end(exchange)
         # The transports close their sockets in the next turn of the loop.
         await asyncio.sleep(0)
-
-    async def _speak(self, dialled: socket.socket, target: Target) -> Exchange:
-        loop = asyncio.get_running_loop()
-        _, exchange = await loop.create_connection(
-            Exchange,
-            sock=dialled,
-            ssl=self._context if target.is_tls else None,
-            server_hostname=target.host if target.is_tls else None,
-        )
-        return exchange
 
     async def _addresses_of(self, target: Target) -> list[str]:
         """Its addresses, all of which are permitted."""
@@ -96,6 +99,7 @@ class Connections:
             addresses = await self._names.addresses(target.host)
             self._policy.check_all(addresses)
             self._addresses[target.origin] = (_now() + _DNS_SECONDS, addresses)
+            self._tidy_later()
         return addresses
 
     @cached_property
@@ -103,6 +107,10 @@ class Connections:
         context = self._tls or ssl.create_default_context()
         context.set_alpn_protocols(["http/1.1"])
         return context
+
+    def _tidy_later(self) -> None:
+        if self._tidying is None and not self._is_closed:
+            self._tidying = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._tidy)
 
     def _tidy(self) -> None:
         """Close what was idle for too long, and forget names that were looked up long ago."""
@@ -116,8 +124,8 @@ class Connections:
             if not idle:
                 del self._idle[origin]
         self._addresses = {origin: known for origin, known in self._addresses.items() if known[0] > moment}
-        if self._idle:
-            self._tidying = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._tidy)
+        if self._idle or self._addresses:
+            self._tidy_later()
 
     def _end(self, exchange: Exchange) -> None:
         self._open.discard(exchange)

@@ -1,5 +1,6 @@
 """Say in the project's errors why a request got no answer. Pure."""
 
+import os
 import ssl
 from dataclasses import dataclass
 from typing import Final
@@ -61,7 +62,8 @@ def _flaw(error: ssl.SSLCertVerificationError) -> str:
 def _explain_dialling(error: OSError, where: str) -> Unreachable:
     if isinstance(error, TimeoutError):
         return Unreachable(f"No connection to {where} could be made in time.", "timeout")
-    reason = f": {error.strerror}" if error.strerror else ""
+    # The text that asyncio gives instead repeats the address.
+    reason = f": {os.strerror(error.errno)}" if error.errno else ""
     return Unreachable(f"No connection to {where} could be made{reason}.", "connection")
 
 
