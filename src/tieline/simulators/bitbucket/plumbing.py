@@ -81,7 +81,7 @@ async def commit_files(
     path: Path, branch: str, files: Mapping[str, str | bytes], message: str, parent: str | None
 ) -> str:
     """One commit on top of `parent` (a hash) that sets `files`; the branch then points to it."""
-    stream = [f"commit refs/heads/{branch}\n", "committer Sam Simulated <sam@example.com> now\n"]
+    stream = [f"commit refs/heads/{branch}\n", "mark :1\n", "committer Sam Simulated <sam@example.com> now\n"]
     stream += [f"data {len(message.encode())}\n{message}\n"]
     parts = ["".join(stream).encode()]
     if parent is not None:
@@ -89,9 +89,9 @@ async def commit_files(
     for name, content in files.items():
         data = content.encode() if isinstance(content, str) else content
         parts.append(f"M 100644 inline {name}\ndata {len(data)}\n".encode() + data + b"\n")
+    parts.append(b"\nget-mark :1\n")
     # --force, because a branch that starts elsewhere than where it was is a forced push.
-    await git(path, "fast-import", "--quiet", "--force", "--date-format=now", stdin=b"".join(parts))
-    return await git(path, "rev-parse", f"refs/heads/{branch}")
+    return await git(path, "fast-import", "--quiet", "--force", "--date-format=now", stdin=b"".join(parts))
 
 
 async def merge(path: Path, target: str, source: str, message: str) -> str:
