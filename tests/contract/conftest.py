@@ -1,5 +1,7 @@
 """A Git host with a repository, and everything that an integration type needs to talk to it."""
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +22,7 @@ from tieline.net.egress import Policy, parse_networks
 from tieline.simulators.bitbucket import BitbucketSimulator
 
 REPOSITORY = "acme/site"
+TOPICS = [f"topic-{number}" for number in range(1, 6)]
 KEY, SECRET = "consumer-key", "consumer-secret"
 HOOK_SECRET = "the secret of the hook"
 TOKEN_PATH = "/site/oauth2/access_token"
@@ -101,16 +104,33 @@ async def wire() -> AsyncIterator[Wire]:
     await client.close()
 
 
+async def _push_samples(folder: Path) -> dict[str, str]:
+    async with BitbucketSimulator(folder) as simulator:
+        simulator.create_repository(REPOSITORY)
+        await simulator.commit(REPOSITORY, "main", {"index.html": "main"}, "Start")
+        for branch in TOPICS:
+            await simulator.commit(REPOSITORY, branch, {"page": branch}, parent="main")
+        return simulator.repository(REPOSITORY).heads
+
+
+@pytest.fixture(scope="session")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A folder of the host with commits in it, and the heads of the branches that they are to be on."""
+    folder = tmp_path_factory.mktemp("pushed")
+    return folder, asyncio.run(_push_samples(folder))
+
+
 @pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[BitbucketSimulator]:
+async def host(tmp_path: Path, pushed: tuple[Path, dict[str, str]]) -> AsyncIterator[BitbucketSimulator]:
     """`main` and five branches, each with an open pull request, numbered as they were opened."""
+    folder, heads = pushed
+    shutil.copytree(folder, tmp_path / "bitbucket")
     async with BitbucketSimulator(tmp_path / "bitbucket") as simulator:
         simulator.add_consumer(KEY, SECRET)
         simulator.create_repository(REPOSITORY)
-        await simulator.commit(REPOSITORY, "main", {"index.html": "main"}, "Start")
-        for number in range(1, 6):
-            await simulator.commit(REPOSITORY, f"topic-{number}", {"page": str(number)}, parent="main")
-            await simulator.open_pull(REPOSITORY, source=f"topic-{number}", target="main")
+        await simulator.update_refs(REPOSITORY, heads)
+        for branch in TOPICS:
+            await simulator.open_pull(REPOSITORY, source=branch, target="main")
         simulator.rest.requests.clear()
         yield simulator
 
