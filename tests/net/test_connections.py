@@ -563,7 +563,75 @@ async def test_others_have_their_turn_between_two_sips_of_a_flood(
     assert turns > len(flood) // SIP
 
 
+# Addresses
+
+
+@asynccontextmanager
+async def on_ipv6() -> AsyncIterator[str]:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await plain(b"six", headers="Connection: close\r\n")(writer)
+        writer.close()
+
+    try:
+        server = await asyncio.start_server(answer, "::1", 0)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    async with server:
+        yield f"http://[::1]:{server.sockets[0].getsockname()[1]}/"
+
+
+async def test_an_address_of_ipv6_is_dialled_and_told_without_brackets() -> None:
+    client = GuardedClient(Policy(parse_networks("::1/128")), "tieline-test/1")
+    async with on_ipv6() as url:
+        response = await client.send(Request("GET", url))
+    await client.close()
+    assert (response.body, response.address) == (b"six", "::1")
+
+
+async def test_a_name_with_both_kinds_of_addresses_is_reached_at_the_one_that_answers() -> None:
+    policy, names = Policy(parse_networks("127.0.0.0/8,::1/128")), Names(lambda _: ["::1", "127.0.0.1"])
+    client = GuardedClient(policy, "tieline-test/1", names)
+    async with raw_server(plain(b"four")) as server:
+        response = await client.send(Request("GET", f"http://both.test:{server.port}"))
+    assert (response.body, response.address) == (b"four", "127.0.0.1")
+    async with on_ipv6() as url:
+        response = await client.send(Request("GET", url.replace("[::1]", "both.test")))
+    assert (response.body, response.address) == (b"six", "::1")
+    await client.close()
+
+
+async def test_a_machine_that_can_start_no_thread_resolves_nothing_and_recovers(
+    client: GuardedClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with raw_server(plain(b"x")) as server:
+        request = Request("GET", f"http://receiver.test:{server.port}", seconds=5)
+        with monkeypatch.context() as patched, pytest.raises(Unreachable) as failure:
+            patched.setattr(Thread, "start", refuse)
+            await client.send(request)
+        assert failure.value.reason == "dns"
+        assert (await client.send(request)).body == b"x"
+
+
 # TLS
+
+
+async def test_what_is_no_tls_any_more_is_no_answer(client: GuardedClient, certificate: ssl.SSLContext) -> None:
+    def garble() -> None:
+        accepted = listening.accept()[0]
+        with certificate.wrap_socket(accepted, server_side=True) as connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbegin")
+            os.write(connection.fileno(), b"the rest is plain text")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = Thread(target=garble)
+        thread.start()
+        with pytest.raises((RemoteBroken, Unreachable)):
+            await client.send(Request("GET", f"https://receiver.test:{listening.getsockname()[1]}/"))
+        thread.join(5)
 
 
 async def test_a_name_is_told_before_tls_and_must_be_in_the_certificate(

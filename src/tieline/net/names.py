@@ -43,13 +43,14 @@ class Names:
         """All addresses of the host, of which there is at least one. Raises `Unreachable`."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[list[str]] = loop.create_future()
-        self._ask(host).add_done_callback(partial(_hand_over, loop, answer))
         try:
+            self._ask(host).add_done_callback(partial(_hand_over, loop, answer))
             async with asyncio.timeout(seconds):
                 found = await answer
         except TimeoutError as error:
             raise Unreachable(f"The name {host} could not be resolved within {seconds:g} s.", "dns") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
+            # The last is of a machine that can start no thread.
             raise Unreachable(f"The name {host} could not be resolved.", "dns") from error
         if not found:
             raise Unreachable(f"The name {host} has no address.", "dns")
@@ -63,9 +64,9 @@ class Names:
         host = name.lower()
         with self._lock:
             if host not in self._asked:
+                self._ensure_thread()
                 self._asked[host] = Future()
                 self._waiting.append(host)
-                self._ensure_thread()
             return self._asked[host]
 
     def _ensure_thread(self) -> None:
