@@ -18,6 +18,7 @@ from tests.net.certificates import Authority
 from tests.net.servers import Answer, Seen, hang, hang_up_after, plain, raw_server
 from tieline.core.errors import RemoteBroken, RemoteError, Unreachable
 from tieline.core.http import Request
+from tieline.net.body import CappedBody
 from tieline.net.client import GuardedClient
 from tieline.net.egress import Policy, parse_networks
 from tieline.net.failures import Trail
@@ -116,7 +117,7 @@ class Scripted:
         self._go, self._gone = Event(), Event()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}/"
-        self._thread = Thread(target=self._run)
+        self._thread = Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -291,7 +292,7 @@ async def test_an_answer_over_tls_comes_whole_though_its_end_is_there_before_it_
                 connection.unwrap()
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = Thread(target=answer_and_go)
+        thread = Thread(target=answer_and_go, daemon=True)
         thread.start()
         task = asyncio.create_task(client.send(Request("GET", f"https://receiver.test:{listening.getsockname()[1]}/")))
         while thread.is_alive():
@@ -367,9 +368,8 @@ async def test_what_is_kept_has_an_end_where_few_files_may_be_open() -> None:
         before = open_files()
         for number in range(120):
             await client.send(Request("GET", f"http://receiver-{number}.test:{server.port}"))
-        await asyncio.sleep(0.01)
         # Both ends of fifty connections.
-        assert open_files() - before <= 102
+        await settled(lambda: open_files() - before <= 102)
         await client.close()
 
 
@@ -425,6 +425,25 @@ async def test_no_failure_leaves_anything_open(
             assert {isinstance(each, RemoteError) for each in results} == {True}, results
     await client.close()
     await settled(lambda: open_files() <= before)
+
+
+async def test_nothing_holds_on_to_an_answer_that_was_taken_or_refused(
+    client: GuardedClient, serve: Callable[[Answer], Any]
+) -> None:
+    whole, half = plain(bytes(1_000_000)), writing(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+    async with serve(in_turn(whole, whole, half)) as (_, url):
+        gc.collect()
+        gc.disable()
+        try:
+            await client.send(Request("GET", url))
+            with pytest.raises(RemoteBroken):
+                await client.send(Request("GET", url, max_bytes=900_000))
+            with pytest.raises(Unreachable):
+                await client.send(Request("GET", url, seconds=0.1))
+            await asyncio.sleep(0.01)
+            assert not [each for each in gc.get_objects() if isinstance(each, CappedBody)]
+        finally:
+            gc.enable()
 
 
 async def settled(is_settled: Callable[[], bool]) -> None:
@@ -627,7 +646,7 @@ async def test_what_is_no_tls_any_more_is_no_answer(client: GuardedClient, certi
             os.write(connection.fileno(), b"the rest is plain text")
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = Thread(target=garble)
+        thread = Thread(target=garble, daemon=True)
         thread.start()
         with pytest.raises((RemoteBroken, Unreachable)):
             await client.send(Request("GET", f"https://receiver.test:{listening.getsockname()[1]}/"))

@@ -28,8 +28,9 @@ class BrokenOff(Exception):
 class Answer:
     """What a request with this method was answered.
 
-    Give every chunk to `add` and then look at `is_over`; where the connection ends, call `end`. `headers` have
-    lower-case names, and repeated ones are joined as HTTP allows. `is_last` says that its connection has had its day.
+    Give every chunk to `add` and then look at `is_over`; where the connection ends, call `end`; when no more will come,
+    `close`. `headers` have lower-case names, and repeated ones are joined as HTTP allows. `is_last` says that its
+    connection has had its day.
     """
 
     def __init__(self, method: str, max_bytes: int, *, cut: bool) -> None:
@@ -74,6 +75,10 @@ class Answer:
         if not (self._ends_with_connection() and (is_clean or self._cut)):
             raise BrokenOff
         self.is_over = True
+
+    def close(self) -> None:
+        """Let go of the parser: they would keep each other, and the body, in memory until somebody looks for such pairs."""
+        del self._parser
 
     def on_message_begin(self) -> None:
         if self.is_over:

@@ -55,8 +55,12 @@ class GuardedClient:
             else:
                 failure = explain(error, request, trail)
         failure.address = failure.address or trail.address
-        # Without the cause: it may quote headers or the query.
-        raise failure from None
+        try:
+            # Without the cause: it may quote headers or the query.
+            raise failure from None
+        finally:
+            # This frame and the failure would hold on to each other, and to what was received.
+            del failure
 
     async def close(self) -> None:
         """Close all connections; the client may not be used afterwards."""

@@ -69,6 +69,7 @@ class Exchange(asyncio.BufferedProtocol):
             is_reusable = not answer.is_last and self._wire.get_write_buffer_size() == 0
         finally:
             self._answer = self._told = None
+            answer.close()
             if not is_reusable:
                 self.close()
 
