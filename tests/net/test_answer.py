@@ -329,7 +329,7 @@ def outcome(pieces: list[bytes], *, cut: bool) -> tuple[object, ...]:
 
 
 @given(st.sampled_from(ANSWERS), st.sets(st.integers(1, 200)), st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=200, deadline=None)
 def test_how_an_answer_is_cut_into_pieces_changes_nothing(raw: bytes, places: set[int], cut: bool) -> None:  # noqa: FBT001 -- hypothesis fills it in
     ends = [0, *sorted(place for place in places if place < len(raw)), len(raw)]
     pieces = [raw[begin:end] for begin, end in pairwise(ends)]
@@ -337,6 +337,7 @@ def test_how_an_answer_is_cut_into_pieces_changes_nothing(raw: bytes, places: se
 
 
 @given(st.binary(max_size=300), st.booleans(), st.sampled_from([b"", OK, CHUNKED, UNTIL_THE_END]))
+@settings(deadline=None)
 def test_no_bytes_at_all_cause_any_other_error(raw: bytes, cut: bool, beginning: bytes) -> None:  # noqa: FBT001 -- hypothesis fills it in
     outcome([beginning + raw], cut=cut)
     outcome([beginning, *(raw[place : place + 1] for place in range(len(raw)))], cut=cut)

@@ -2,7 +2,7 @@
 
 import httptools
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tieline.core.http import Request
@@ -130,6 +130,7 @@ class Read:
 
 
 @given(st.dictionaries(st.text(max_size=8), st.text(max_size=12), max_size=4), st.binary(max_size=40))
+@settings(deadline=None)
 def test_whatever_headers_are_given_a_server_reads_one_request(headers: dict[str, str], body: bytes) -> None:
     request = Request("POST", URL, headers, body)
     try:

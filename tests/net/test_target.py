@@ -3,7 +3,7 @@
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tieline.core.errors import EgressRefused
@@ -72,6 +72,7 @@ def test_only_the_same_host_port_and_kind_of_connection_are_one_origin() -> None
 
 
 @given(st.text(max_size=40))
+@settings(deadline=None)
 def test_no_url_that_is_permitted_breaks_out_of_the_request_line(text: str) -> None:
     url = f"http://example.com/{text}"
     try:

@@ -77,7 +77,7 @@ class Answer:
         self.is_over = True
 
     def close(self) -> None:
-        """Let go of the parser: they would keep each other, and the body, in memory until somebody looks for such pairs."""
+        """Let go of the parser: the two would keep each other, and the body, until somebody looks for such pairs."""
         del self._parser
 
     def on_message_begin(self) -> None:
