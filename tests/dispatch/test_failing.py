@@ -251,11 +251,12 @@ async def test_what_fails_at_one_receiver_keeps_no_other_from_being_written_down
         wanted = [replace(office.claim, integration_id=name) for name in ("hook", "other")]
         well, ill = await claims.claim(conn, "me", wanted)
     recorder = Recorder(office.db, Schedule(), "me", lambda *_: None)
-    recorder.put(Outcome(well, receipt=Receipt("delivered", "It was taken.")))
-    recorder.put(Outcome(ill, receipt=Receipt("retry", "No.")))
+    receipts = ((well, Receipt("delivered", "It was taken.")), (ill, Receipt("retry", "No.")))
+    written = [recorder.put(Outcome(claimed, receipt=receipt)) for claimed, receipt in receipts]
     recorder.close()
     async with office.db.transaction() as conn:
         # Somebody looks at the first receiver, for longer than anybody would wait.
         await receivers.lock(conn, {well.integration_id})
         await asyncio.wait_for(recorder.run(), 5)
+    assert all(each.done() for each in written)
     assert [row["state"] for name in ("hook", "other") for row in await office.rows(name)] == ["delivered", "waiting"]
