@@ -34,9 +34,12 @@ class HostedRepository:
 
     def commit(self, branch: str, text: str = "hello", parent: str | None = None, message: str = "Work") -> str:
         """A commit with one file on a branch, which is made or moved without asking what it was."""
-        sha = self.commit_tree({"file.txt": text}, parent, message)
-        self.git("update-ref", f"refs/heads/{branch}", sha)
-        return sha
+        said, start = data(f"{message}\n"), f"from {parent}\ndeleteall\n" if parent else ""
+        stream = (
+            f"commit refs/heads/{branch}\nmark :1\ncommitter Ada <ada@example.com> now\n{said}{start}"
+            f"M 100644 inline file.txt\n{data(text)}get-mark :1\n"
+        )
+        return self.git("fast-import", "--quiet", "--force", "--date-format=now", stdin=stream.encode())
 
     def commit_tree(self, files: dict[str, str], parent: str | None = None, message: str = "Work") -> str:
         entries = []
@@ -56,3 +59,8 @@ class HostedRepository:
     def heads(self) -> dict[str, str]:
         lines = self.git("for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", "refs/heads").splitlines()
         return {name: sha for sha, name in (line.split(" ", 1) for line in lines)}
+
+
+def data(text: str) -> str:
+    """What is between commands of `git fast-import`."""
+    return f"data {len(text.encode())}\n{text}\n"
