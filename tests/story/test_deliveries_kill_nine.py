@@ -73,7 +73,7 @@ async def kill_again_and_again(telling: Telling, dice: random.Random, kills: int
 @pytest.mark.parametrize(
     ("events", "kills"),
     [
-        pytest.param(900, 5, id="short", marks=pytest.mark.timeout(300)),
+        pytest.param(540, 5, id="short", marks=pytest.mark.timeout(300)),
         pytest.param(10_000, 20, id="whole", marks=[pytest.mark.long, pytest.mark.timeout(900)]),
     ],
 )

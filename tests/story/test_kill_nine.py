@@ -10,7 +10,7 @@ from tests.story.support import Project, Server, connect, eventually
 from tieline.simulators.bitbucket import BitbucketSimulator
 
 REPOSITORY = "acme/site"
-KILLS = 20
+KILLS = 12
 # More than all that comes and goes, so that no removal is of more than half, which would have to wait a minute.
 LASTING = [f"lasting/{number}" for number in range(10)]
 
@@ -95,7 +95,7 @@ async def kill_again_and_again(server: Server, dice: random.Random) -> None:
         await server.kill()
 
 
-async def test_twenty_kills_in_a_stream_of_events(
+async def test_many_kills_in_a_stream_of_events(
     host: BitbucketSimulator, start_server: StartServer, tmp_path: Path
 ) -> None:
     dice = random.Random(20)
