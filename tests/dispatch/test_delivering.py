@@ -4,7 +4,7 @@ import structlog
 
 from tests.activities.conftest import BOX
 from tests.dispatch.conftest import ANN, COMMIT, Office
-from tests.unit.core.samples import INTEGRATION, MAIN, PROJECT
+from tests.unit.core.samples import INTEGRATION, MAIN, PROJECT, PULL
 from tieline.core import kinds
 from tieline.core.ports import Outcome
 from tieline.core.secret import Secret
@@ -178,3 +178,12 @@ async def test_build_statuses_and_events_go_the_same_way(office: Office) -> None
     assert office.host.states(COMMIT) == ["running"]
     numbers = await office.query("select id, integration_id from delivery order by id")
     assert [row["integration_id"] for row in numbers] == ["hook", INTEGRATION.id, "hook"]
+
+
+async def test_of_much_at_once_some_is_told_before_the_rest_is_looked_at(office: Office) -> None:
+    await office.add()
+    await office.happen_at_once([PULL], 112)
+    async with office.delivering():
+        await office.until(*["delivered"] * 112)
+    together = await office.query("select count(*) as n from message group by xmin order by min(id)")
+    assert [row["n"] for row in together] == [10, 100, 2]

@@ -18,7 +18,7 @@ from tieline.core.redact import Redactor
 from tieline.dispatch.channel import Channel, Post
 from tieline.dispatch.claims import Claims
 from tieline.dispatch.courier import INTERRUPTED, Courier
-from tieline.dispatch.fanout import BATCH, FanOut
+from tieline.dispatch.fanout import FEW, MANY, FanOut
 from tieline.dispatch.journal import NotOurs
 from tieline.dispatch.letters import Letters
 from tieline.dispatch.recorder import Outcome, Recorder
@@ -101,7 +101,7 @@ class Dispatcher:
         self._runs: set[asyncio.Task[None]] = set()
         self._couriers: dict[str, tuple[float, Courier]] = {}
         self._generation = 0
-        self._projects: dict[str, None] = {}
+        self._projects: dict[str, int] = {}
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._recording: asyncio.Task[None] | None = None
@@ -162,7 +162,7 @@ class Dispatcher:
             log.warning("deliveries.lost_database", reason=str(error))
 
     def _heard_of_events(self, project_id: str) -> None:
-        self._projects[project_id] = None
+        self._projects.setdefault(project_id, FEW)
         self._news.set()
 
     def _wake(self, integration_id: str) -> None:
@@ -214,13 +214,12 @@ class Dispatcher:
             self._news.clear()
             while self._projects:
                 project_id = next(iter(self._projects))
-                del self._projects[project_id]
-                await self._spread(project_id)
+                await self._spread(project_id, self._projects.pop(project_id))
 
-    async def _spread(self, project_id: str) -> None:
+    async def _spread(self, project_id: str, limit: int) -> None:
         try:
-            if await self._fan_out.spread(project_id) >= BATCH:
-                self._projects[project_id] = None
+            if await self._fan_out.spread(project_id, limit) >= limit:
+                self._projects[project_id] = MANY
         except TROUBLE as error:
             log.warning("deliveries.lost_database", reason=str(error))
         except Exception:

@@ -15,7 +15,9 @@ from tieline.store.deliveries import NewDelivery
 from tieline.store.messages import NewMessage
 from tieline.store.outbox import Event
 
-BATCH: Final = 100
+# Of much that happened at once, some is told already while the rest is looked at.
+FEW: Final = 10
+MANY: Final = 100
 
 
 class FanOut:
@@ -25,10 +27,10 @@ class FanOut:
         self._db = db
         self._public_url = public_url
 
-    async def spread(self, project_id: str) -> int:
+    async def spread(self, project_id: str, limit: int = MANY) -> int:
         """Turn the oldest events of a project into deliveries, all or none of them; how many there were."""
         async with self._db.transaction() as conn:
-            events = await outbox.take(conn, project_id, BATCH)
+            events = await outbox.take(conn, project_id, limit)
             new = await self._deliveries(conn, project_id, events) if events else []
             has_waiting = await deliveries.add(conn, new)
         if has_waiting:
