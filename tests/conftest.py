@@ -4,8 +4,6 @@ The programs that clients talk to run once as well: fixtures of a folder would b
 """
 
 import gc
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 from psycopg import sql
 
 from tests.cli.running import bitbucket, folder, server
+from tests.folders import copy_data, open_folder
 from tieline.core.ids import new_id
 from tieline.server_log import configure_server_log
 from tieline.store.database import Database
@@ -68,21 +67,30 @@ def server_log() -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[EmbeddedServer]:
-    """A server of this test process, in a folder that PostgreSQL's own account can reach."""
-    folder = Path(tempfile.mkdtemp(prefix="tieline-tests-"))
-    folder.chmod(0o755)
-    server = EmbeddedServer(folder)
-    server.start()
-    with psycopg.connect(server.dsn, autocommit=True) as admin:
-        # What a power cut would lose, tests do not need.
-        admin.execute("alter system set fsync = off")
-        admin.execute("select pg_reload_conf()")
-        admin.execute(sql.SQL("create database {}").format(sql.Identifier(TEMPLATE)))
-    migrate(server.dsn.replace("dbname=postgres", f"dbname={TEMPLATE}"))
-    yield server
-    server.stop()
-    shutil.rmtree(folder)
+def data() -> Iterator[Path]:
+    """A data folder with a database that nothing has touched; copying it takes a tenth of what making one takes."""
+    with open_folder() as made:
+        server = EmbeddedServer(made)
+        server.start()
+        migrate(server.dsn)
+        server.stop()
+        yield made
+
+
+@pytest.fixture(scope="session")
+def postgres(data: Path) -> Iterator[EmbeddedServer]:
+    """A server of this test process."""
+    with open_folder() as folder:
+        copy_data(data, folder)
+        server = EmbeddedServer(folder / "data")
+        server.start()
+        with psycopg.connect(server.dsn, autocommit=True) as admin:
+            # What a power cut would lose, tests do not need.
+            admin.execute("alter system set fsync = off")
+            admin.execute("select pg_reload_conf()")
+            admin.execute(sql.SQL("create database {} template postgres").format(sql.Identifier(TEMPLATE)))
+        yield server
+        server.stop()
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """A Bitbucket and a Tieline, as programs that run, for the tests of every client to share."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,15 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.cli.programs import ADMIN_TOKEN, Bitbucket, Server, free_port, running, wait_until_answered
+from tests.folders import copy_data, open_folder
 
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
-    """A folder that PostgreSQL's own account can reach."""
-    made = Path(tempfile.mkdtemp(prefix="tieline-cli-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
+    with open_folder() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +33,8 @@ def simulated_bitbucket(folder: Path) -> Iterator[Bitbucket]:
 
 
 @pytest.fixture(scope="session")
-def server(folder: Path, bitbucket: Bitbucket) -> Iterator[Server]:
+def server(folder: Path, bitbucket: Bitbucket, data: Path) -> Iterator[Server]:
+    copy_data(data, folder)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     settings = {

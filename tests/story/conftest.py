@@ -1,19 +1,15 @@
-import shutil
 import socket
-import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.folders import copy_data, open_folder
 from tests.story import forked
 from tests.story.forked import ForkedServer
 from tests.story.support import Server, host_settings
 from tieline.simulators.bitbucket import BitbucketSimulator
-from tieline.store.embedded import EmbeddedServer
-from tieline.store.migrate import migrate
 
 StartServer = Callable[..., Awaitable[Server]]
 
@@ -23,17 +19,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-@contextmanager
-def open_folder() -> Iterator[Path]:
-    """A new folder that PostgreSQL's own account can reach."""
-    made = Path(tempfile.mkdtemp(prefix="tieline-story-"))
-    made.chmod(0o755)
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made)
 
 
 @pytest.fixture
@@ -46,22 +31,6 @@ async def host(tmp_path: Path) -> AsyncIterator[BitbucketSimulator]:
 def loaded() -> None:
     """Most stories are not about how a server loads its program."""
     forked.load()
-
-
-@pytest.fixture(scope="session")
-def data() -> Iterator[Path]:
-    """A data folder with a database that nothing has touched; copying it takes a tenth of what making one takes."""
-    with open_folder() as made:
-        server = EmbeddedServer(made)
-        server.start()
-        migrate(server.dsn)
-        server.stop()
-        yield made
-
-
-def copy_data(data: Path, folder: Path) -> None:
-    """Have a server in `folder` find its database there."""
-    subprocess.run(["cp", "-a", "--reflink=auto", str(data), str(folder / "data")], check=True)
 
 
 @pytest.fixture

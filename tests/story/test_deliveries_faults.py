@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.story.conftest import copy_data, free_port, open_folder
+from tests.folders import copy_data, open_folder
+from tests.story.conftest import free_port
 from tests.story.support import Server, eventually
 from tests.story.telling import HOOK, Telling, accepted, unsigned, write_seed
 from tieline.simulators.receiver import Behaviour

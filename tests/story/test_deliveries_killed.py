@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 from psycopg import sql
 
-from tests.story.conftest import copy_data, free_port, open_folder
+from tests.folders import copy_data, open_folder
+from tests.story.conftest import free_port
 from tests.story.forked import ForkedServer
 from tests.story.support import eventually
 from tests.story.telling import HOOK, Telling, accepted, unsigned, write_seed
