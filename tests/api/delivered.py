@@ -25,7 +25,7 @@ ATTEMPT = AttemptRow(
     status=503,
     address="203.0.113.7",
     request={"method": "POST", "url": "https://x.example/", "headers": {"Content-Type": "application/json"}},
-    answer=b"away \xff".hex(),
+    answer=b"away \xff",
 )
 
 

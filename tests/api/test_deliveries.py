@@ -102,7 +102,7 @@ async def test_a_delivery_is_shown_with_its_attempts_and_what_is_sent(client: Cl
 
 async def test_a_build_status_says_what_it_says_of_the_commit(client: Client, post: Post) -> None:
     number = await post.report(state="failed")
-    await post.send(request=None, address=None, answer=b"".hex(), status=None, error=None)
+    await post.send(request=None, address=None, answer=b"", status=None, error=None)
     shown = await client.get(f"{path_of(post)}/deliveries/{number}")
     assert (shown["kind"], shown["build_status"]["state"], shown["own_activity"]) == ("commit_status", "failed", None)
     assert (shown["request"], shown["environment"]) == (None, None)
@@ -118,7 +118,7 @@ async def test_what_authenticates_is_masked_wherever_it_turns_up(client: Client,
     await post.send(
         "failed",
         request={"method": "POST", "url": url, "headers": headers},
-        answer=b"You sent planted-key".hex(),
+        answer=b"You sent planted-key",
         sentence="It said planted-key.",
     )
     async with post.instance.services.db.transaction() as conn:

@@ -13,7 +13,7 @@ from tests.unit.core.samples import MAIN
 from tieline.core.deliveries import Message, Receipt
 from tieline.core.ports import Journal
 from tieline.dispatch.channel import LANES_FAILING, MOST_LANES
-from tieline.dispatch.recorder import UNWRITTEN, Outcome, Recorder
+from tieline.dispatch.recorder import UNWRITTEN, Outcome, Recorder, Subject
 from tieline.dispatch.schedule import Schedule
 from tieline.simulators.receiver import Arrival, Behaviour
 from tieline.store import claims, receivers
@@ -260,3 +260,42 @@ async def test_what_fails_at_one_receiver_keeps_no_other_from_being_written_down
         await asyncio.wait_for(recorder.run(), 5)
     assert all(each.done() for each in written)
     assert [row["state"] for name in ("hook", "other") for row in await office.rows(name)] == ["delivered", "waiting"]
+
+
+async def test_a_receiver_that_is_well_is_not_kept_waiting_by_the_lock_of_one_that_is_not(office: Office) -> None:
+    for name in ("hook", "other"):
+        await office.add(name)
+    await office.happen()
+    await office.spread()
+    async with office.db.connection() as conn:
+        wanted = [replace(office.claim, integration_id=name) for name in ("hook", "other")]
+        well, ill = await claims.claim(conn, "me", wanted)
+    recorder = Recorder(office.db, Schedule(), "me", lambda *_: None)
+    failed = recorder.put(Outcome(ill, receipt=Receipt("retry", "No.")))
+    taken = recorder.put(Outcome(well, receipt=Receipt("delivered", "It was taken.")))
+    recorder.close()
+    async with office.db.transaction() as conn:
+        await receivers.lock(conn, {ill.integration_id})
+        running = asyncio.create_task(recorder.run())
+        await asyncio.wait_for(taken, 5)
+        assert not failed.done()
+    await asyncio.wait_for(running, 5)
+    assert failed.done()
+
+
+async def test_a_failure_counts_once_however_often_it_is_written_down(office: Office) -> None:
+    integration = await office.add()
+    await office.happen()
+    await office.spread()
+    async with office.db.connection() as conn:
+        (claimed,) = await claims.claim(conn, "me", [office.claim])
+    subject = Subject(integration, "Webhook", "a place")
+    for _ in range(2):
+        recorder = Recorder(office.db, Schedule(), "me", lambda *_: None)
+        written = recorder.put(Outcome(claimed, subject, receipt=Receipt("retry", "No.")))
+        recorder.close()
+        await recorder.run()
+        assert written.done()
+    (receiver,) = await office.query("select failures from receiver")
+    assert receiver["failures"] == 1
+    assert [row["state"] for row in await office.rows()] == ["waiting"]

@@ -1,4 +1,4 @@
-"""Connections: which are used again, which are not, and that none is left over, whatever happened on it."""
+"""Pool: which are used again, which are not, and that none is left over, whatever happened on it."""
 
 import asyncio
 import gc
@@ -341,8 +341,8 @@ async def test_idle_connections_and_names_are_forgotten(
         for _ in range(3):
             later += 4.1
             await asyncio.sleep(0.01)
-    assert (client._connections._idle, client._connections._addresses) == ({}, {})
-    assert client._connections._tidying is None
+    assert (client._pool._idle, client._pool._addresses) == ({}, {})
+    assert client._pool._tidying is None
 
 
 async def test_a_receiver_that_went_away_for_good_is_told_as_such(client: GuardedClient) -> None:
@@ -555,13 +555,7 @@ async def test_a_socket_is_read_in_sips() -> None:
             with server.accept()[0] as theirs:
                 theirs.sendall(bytes(4 * SIP))
                 assert await loop.sock_recv_into(ours, buffer) == SIP
-                assert (
-                    await loop.sock_recv_into(
-                        ours,
-                        buffer,
-                    )
-                    == SIP
-                )
+                assert await loop.sock_recv_into(ours, buffer) == SIP
 
 
 async def test_others_have_their_turn_between_two_sips_of_a_flood(

@@ -131,7 +131,7 @@ async def test_a_bomb_is_not_unfolded_where_its_beginning_will_do(client: Guarde
     assert b"Accept-Encoding: identity" in server.requests[0]
 
 
-# Connections
+# Pool
 
 
 async def test_nobody_listening(client: GuardedClient) -> None:
@@ -358,3 +358,14 @@ async def test_a_name_that_moves_inside_between_two_requests_is_refused() -> Non
 async def test_the_next_address_is_dialled_when_one_is_dead() -> None:
     async with opened(at("127.0.0.2", "127.0.0.1")) as client, raw_server(plain(b"x")) as server:
         assert (await client.send(Request("POST", f"http://two.test:{server.port}"))).address == "127.0.0.1"
+
+
+async def test_who_asks_for_an_address_waits_for_no_name() -> None:
+    forever = Event()
+    names = Names(lambda _: [str(forever.wait())], threads=1)
+    try:
+        async with opened(names) as client, raw_server(plain(b"x")) as server:
+            await failure_of(client, "http://dead.test")
+            assert (await client.send(Request("GET", server.url, seconds=2))).body == b"x"
+    finally:
+        forever.set()

@@ -26,7 +26,7 @@ ATTEMPT = AttemptRow(
     status=200,
     address="203.0.113.7",
     request=None,
-    answer=b"ok".hex(),
+    answer=b"ok",
 )
 
 

@@ -19,7 +19,7 @@ from tieline.dispatch import story
 from tieline.dispatch.journal import Journal
 from tieline.dispatch.letters import Letter
 from tieline.dispatch.schedule import DELIVERED, Plan, Schedule, judge, plan, reason_to_pause
-from tieline.store import activities, attempts, deliveries, projects, receivers
+from tieline.store import activities, attempts, claims, deliveries, projects, receivers
 from tieline.store.attempts import ActivityRow, AttemptRow, Result
 from tieline.store.claims import Delivery
 from tieline.store.database import TROUBLE, Connection, Database
@@ -56,6 +56,9 @@ class Outcome:
     seconds: float = 0.0
 
 
+Waiting = tuple[Outcome, "asyncio.Future[None]"]
+
+
 class Recorder:
     """Results wait here while the database is away: they are not lost while the process lives.
 
@@ -67,7 +70,7 @@ class Recorder:
         self._schedule = schedule
         self._sender_id = sender_id
         self._woken = woken
-        self._waiting: list[tuple[Outcome, asyncio.Future[None]]] = []
+        self._waiting: list[Waiting] = []
         self._arrived = asyncio.Event()
         self._closing = False
 
@@ -94,10 +97,9 @@ class Recorder:
             await self._arrived.wait()
             while self._waiting:
                 group, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
-                await self._write_surely([outcome for outcome, _ in group])
-                for _, written in group:
-                    if not written.done():
-                        written.set_result(None)
+                for part in _apart(group):
+                    await self._write_surely([outcome for outcome, _ in part])
+                    _tell_written(part)
             if not self._closing:
                 self._arrived.clear()
 
@@ -126,12 +128,7 @@ class Recorder:
             await self._write_surely([Outcome(outcomes[0].delivery, receipt=UNWRITTEN)])
 
     async def _write(self, outcomes: Sequence[Outcome]) -> None:
-        # What fails at one receiver locks that one alone.
-        troubled = {each.delivery.integration_id for each in outcomes if not _is_good(each)}
-        good = [each for each in outcomes if each.delivery.integration_id not in troubled]
-        others = [each for each in outcomes if each.delivery.integration_id in troubled]
-        results = await self._write_good(good) if good else []
-        results += await self._write_any(others) if others else []
+        results = await (self._write_good if all(map(_is_good, outcomes)) else self._write_any)(outcomes)
         async with self._db.connection() as conn:
             await deliveries.advance(conn, [each.delivery for each in outcomes])
         for result in results:
@@ -148,8 +145,10 @@ class Recorder:
     async def _write_any(self, outcomes: Sequence[Outcome]) -> list[Result]:
         async with self._db.transaction() as conn:
             before = await receivers.lock(conn, {each.delivery.integration_id for each in outcomes})
+            # What is written already, by a commit whose answer was lost, counts once against its receiver.
+            ours = await claims.lock(conn, [each.delivery for each in outcomes], self._sender_id)
             after = dict(before)
-            results = [self._decide(each, after) for each in outcomes]
+            results = [self._decide(each, after) for each in outcomes if each.delivery.id in ours]
             await attempts.record(conn, results, self._sender_id)
             for receiver in after.values():
                 await self._save(conn, before[receiver.integration_id], receiver, outcomes)
@@ -201,6 +200,20 @@ class Recorder:
         log.warning("integration.paused", integration=receiver.integration_id, reason=because)
 
 
+def _apart(group: Sequence[Waiting]) -> list[list[Waiting]]:
+    """Those whose receivers are all well, and before the others: what fails at one receiver locks that one alone."""
+    troubled = {outcome.delivery.integration_id for outcome, _ in group if not _is_good(outcome)}
+    well = [each for each in group if each[0].delivery.integration_id not in troubled]
+    ill = [each for each in group if each[0].delivery.integration_id in troubled]
+    return [part for part in (well, ill) if part]
+
+
+def _tell_written(part: Sequence[Waiting]) -> None:
+    for _, written in part:
+        if not written.done():
+            written.set_result(None)
+
+
 def _is_good(outcome: Outcome) -> bool:
     """Whether it arrived where everything arrives, and had no effects that must not be forgotten."""
     return (
@@ -235,7 +248,7 @@ def _attempt(outcome: Outcome, receipt: Receipt) -> AttemptRow:
         status=receipt.status,
         address=receipt.address or None,
         request=None if request is None else vars(request),
-        answer=receipt.answer.hex(),
+        answer=receipt.answer,
     )
 
 

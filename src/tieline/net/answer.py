@@ -26,11 +26,11 @@ class BrokenOff(Exception):
 
 
 class Answer:
-    """What a request with this method was answered.
+    """What a request with this method was answered. Of a body above `max_bytes` the beginning will do with `cut`.
 
-    Give every chunk to `add` and then look at `is_over`; where the connection ends, call `end`; when no more will come,
-    `close`. `headers` have lower-case names, and repeated ones are joined as HTTP allows. `is_last` says that its
-    connection has had its day.
+    Give every chunk, none larger than `LARGEST_HEAD`, to `add` and then look at `is_over`; where the connection ends,
+    call `end`; when no more will come, `close`. `headers` have lower-case names, and repeated ones are joined as HTTP
+    allows. `is_last` says that its connection has had its day.
     """
 
     def __init__(self, method: str, max_bytes: int, *, cut: bool) -> None:
@@ -52,17 +52,26 @@ class Answer:
         try:
             self._parser.feed_data(chunk)
         except HttpParserCallbackError as error:
-            if error.__context__ is not None and not self.is_over:
-                raise error.__context__ from None
+            if not self.is_over:
+                raise (error.__context__ or NotHTTP()) from None
         except HttpParserError as error:
             if not self.is_over:
                 raise NotHTTP from error
             # Nobody asked for what follows.
             self.is_last = True
-        if self.body is not None and self.body.is_cut:
+        if self.is_cut:
             self.is_over = self.is_last = True
         if not self.is_over:
             self._spend(len(chunk))
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there was more of the body."""
+        return self.body is not None and self.body.is_cut
+
+    def content(self) -> bytes:
+        """The body, once it is over. Raises `RemoteBroken` when its compression ends too early."""
+        return b"" if self.body is None else self.body.finish()
 
     def end(self, *, is_clean: bool) -> None:
         """The connection has ended; `is_clean` when the other side said so. Raises `BrokenOff` amid the body.

@@ -9,12 +9,12 @@ from typing import Final
 from tieline.core.errors import RemoteError
 from tieline.core.http import Request, Response
 from tieline.net.answer import Answer
-from tieline.net.connections import Connections
+from tieline.net.connection import Closed, Connection
 from tieline.net.egress import Policy
-from tieline.net.exchange import Closed, Exchange
 from tieline.net.failures import FAILURES, Trail, explain, overdue
 from tieline.net.head import render_head
 from tieline.net.names import Names
+from tieline.net.pool import Pool
 from tieline.net.target import Target, target_of
 
 # RFC 9110 section 9.2.2.
@@ -22,7 +22,7 @@ _IDEMPOTENT: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PUT", "TRAC
 
 
 class GuardedClient:
-    """Implements `core.http.HTTPClient` for everything that leaves over HTTP. Connections are pooled.
+    """Implements `core.http.HTTPClient` for everything that leaves over HTTP. Pool are pooled.
 
     No request that could do something twice is sent again when a kept connection turns out to be closed: a POST is
     one attempt, and fails as `closed`. `tls` says which certificates are trusted; as a rule, those of the machine.
@@ -35,7 +35,7 @@ class GuardedClient:
         self._names = names or Names()
         self._user_agent = user_agent
         most = _most_at_once()
-        self._connections = Connections(policy, self._names, most, tls)
+        self._pool = Pool(policy, self._names, most, tls)
         self._turns = asyncio.Semaphore(most)
 
     async def send(self, request: Request) -> Response:
@@ -64,7 +64,7 @@ class GuardedClient:
 
     async def close(self) -> None:
         """Close all connections; the client may not be used afterwards."""
-        await self._connections.close()
+        await self._pool.close()
 
     async def _send(self, request: Request, trail: Trail) -> Response:
         target = target_of(request.url)
@@ -72,14 +72,12 @@ class GuardedClient:
         async with self._turns:
             answer = await self._answer_on_kept(request, target, head, trail)
             if answer is None:
-                answer = await self._ask(await self._connections.new(target, trail), request, target, head, trail)
-        body = b"" if answer.body is None else answer.body.finish()
-        is_cut = answer.body is not None and answer.body.is_cut
-        return Response(answer.status, answer.headers, body, trail.address, is_cut)
+                answer = await self._ask(await self._pool.new(target, trail), request, target, head, trail)
+        return Response(answer.status, answer.headers, answer.content(), trail.address, answer.is_cut)
 
     async def _answer_on_kept(self, request: Request, target: Target, head: bytes, trail: Trail) -> Answer | None:
         """The answer on a connection that is there; None when none is, or it was closed and nobody minds."""
-        kept = self._connections.kept(target)
+        kept = self._pool.kept(target)
         if kept is None:
             return None
         try:
@@ -90,13 +88,13 @@ class GuardedClient:
             trail.address, trail.is_connected = "", False
             return None
 
-    async def _ask(self, exchange: Exchange, request: Request, target: Target, head: bytes, trail: Trail) -> Answer:
-        trail.address, trail.is_connected = exchange.address, True
+    async def _ask(self, connection: Connection, request: Request, target: Target, head: bytes, trail: Trail) -> Answer:
+        trail.address, trail.is_connected = connection.address, True
         answer = Answer(request.method, request.max_bytes, cut=request.cut)
         try:
-            await exchange.ask(head, request.body or b"", answer)
+            await connection.ask(head, request.body or b"", answer)
         finally:
-            self._connections.give_back(target, exchange)
+            self._pool.give_back(target, connection)
         return answer
 
 

@@ -13,9 +13,6 @@ from tieline.net.answer import BrokenOff, NotHTTP
 FAILURES: Final = (OSError, ValueError, BrokenOff, NotHTTP)
 """What `explain` explains."""
 
-# How a peer that speaks no TLS, or not ours, ends the handshake.
-_HUNG_UP: Final = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
-
 
 @dataclass(slots=True)
 class Trail:
@@ -50,7 +47,8 @@ def explain(error: Exception, request: Request, trail: Trail) -> RemoteError:
 def _explain_handshake(error: OSError, where: str) -> Unreachable:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Unreachable(f"The TLS certificate of {where} is not valid for it{_flaw(error)}.", "certificate")
-    if isinstance(error, _HUNG_UP):
+    # So a peer ends the handshake that speaks no TLS, or not ours.
+    if isinstance(error, ConnectionError):
         return Unreachable(f"{where} closed the connection before TLS was agreed upon.", "tls")
     return Unreachable(f"No TLS connection to {where} could be made.", "tls")
 

@@ -15,7 +15,7 @@ from tieline.store.database import Connection
 
 
 class AttemptRow(TypedDict):
-    """What is kept of an attempt. `request` has `method`, `url` and `headers`; `answer` is its beginning, in hex."""
+    """What is kept of an attempt. `request` has `method`, `url` and `headers`; `answer` is its beginning."""
 
     started_at: datetime
     seconds: float
@@ -25,7 +25,7 @@ class AttemptRow(TypedDict):
     status: int | None
     address: str | None
     request: JSON | None
-    answer: str
+    answer: bytes
 
 
 class ActivityRow(TypedDict):
@@ -74,6 +74,7 @@ async def record(conn: Connection, results: Sequence[Result], sender_id: str, *,
 
 def _given(result: Result, sender_id: str) -> JSON:
     """As `_RECORD` reads it."""
+    attempt = result.attempt
     return {
         "id": result.delivery.id,
         "tries": result.delivery.tries,
@@ -84,9 +85,9 @@ def _given(result: Result, sender_id: str) -> JSON:
         "error": result.error,
         "integration_id": result.delivery.integration_id,
         "project_id": result.delivery.project_id,
-        "has_attempt": result.attempt is not None,
+        "has_attempt": attempt is not None,
         "has_activity": result.activity is not None,
-        "attempt": result.attempt,
+        "attempt": None if attempt is None else {**attempt, "answer": attempt["answer"].hex()},
         "activity": result.activity,
     }
 

@@ -96,6 +96,13 @@ async def adopt_interrupted(conn: Connection, sender_id: str) -> list[Delivery]:
     return await _taken(conn, _ADOPT, {"sender_id": sender_id})
 
 
+async def lock(conn: Connection, claimed: Sequence[Delivery], sender_id: str) -> set[int]:
+    """Those that are still the caller's, and remain so to the end of the transaction; their numbers."""
+    rows = Jsonb([{"id": each.id, "tries": each.tries} for each in claimed])
+    cursor = await conn.execute(_LOCK, {"claimed": rows, "sender_id": sender_id})
+    return {row["id"] for row in await cursor.fetchall()}
+
+
 async def claimed_by(conn: Connection, sender_id: str) -> set[int]:
     """The numbers of what a sender has claimed."""
     cursor = await conn.execute("select id from delivery where state = 'delivering' and claimed_by = %s", [sender_id])
@@ -175,7 +182,6 @@ _CLAIM: Final = _taking("""
         select failing_since is null from receiver where receiver.integration_id = delivery.integration_id) as is_well
 """)
 
-
 _CLAIM_NEXT: Final = _taking("""
     with wanted as materialized (
         select * from jsonb_to_recordset(%(wanted)s) as wanted (
@@ -206,6 +212,13 @@ _CLAIM_NEXT: Final = _taking("""
     returning {delivery}, true as is_well
 """)
 
+_LOCK: Final[LiteralString] = """
+    select delivery.id from delivery
+    join jsonb_to_recordset(%(claimed)s) as claimed (id bigint, tries integer) using (id, tries)
+    where state = 'delivering' and claimed_by = %(sender_id)s
+    order by id
+    for no key update of delivery
+"""
 
 _ADOPT: Final = _taking("""
     update delivery set claimed_by = %(sender_id)s where state = 'delivering' and claimed_by is null

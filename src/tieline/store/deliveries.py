@@ -132,7 +132,6 @@ _ADD: Final[LiteralString] = """
            exists (select 1 from added where not is_first) as has_waiting
 """
 
-
 _SUPERSEDE: Final[LiteralString] = """
     with overtaken as (
         update delivery as old set
@@ -152,7 +151,6 @@ _SUPERSEDE: Final[LiteralString] = """
     where delivery.id = first.id and not is_first
 """
 
-
 _ADVANCE: Final[LiteralString] = """
     with relaxed as materialized (select set_config('synchronous_commit', 'off', true))
     update delivery set is_first = true from (
@@ -166,7 +164,6 @@ _ADVANCE: Final[LiteralString] = """
         where not next.is_first and next.state <> 'delivering') as first
     where delivery.id = first.id
 """
-
 
 _MEND_ORDER: Final[LiteralString] = """
     with recursive key as (
@@ -190,7 +187,6 @@ _MEND_ORDER: Final[LiteralString] = """
     where delivery.id = first.id
 """
 
-
 _INTEGRATIONS_DUE: Final[LiteralString] = """
     select integration_id from receiver
     where paused_at is null and (closed_until is null or closed_until <= clock_timestamp())
@@ -203,7 +199,6 @@ _INTEGRATIONS_DUE: Final[LiteralString] = """
               and (due_at <= clock_timestamp()
                 or due_at - make_interval(secs => planned_seconds) <= receiver.resumed_at)))
 """
-
 
 _END_ACTIVITIES: Final[LiteralString] = """
     with ended as (
@@ -218,8 +213,6 @@ _END_ACTIVITIES: Final[LiteralString] = """
     select pg_notify(%(channel)s, 'activity:' || id) from ended
 """
 
-
-# Deliveries are added with their message, so that those of old messages are the old ones.
 _EXPIRE: Final[LiteralString] = """
     with gone as (
         delete from delivery where id = any(array(
@@ -241,7 +234,7 @@ _EXPIRE: Final[LiteralString] = """
     select count(*) as gone from gone
 """
 
-
+# Deliveries are added with their message, so that those of old messages are the old ones.
 _EXPIRE_MESSAGES: Final[LiteralString] = """
     with gone as (
         delete from message where id = any(array(

@@ -58,7 +58,6 @@ _ADD: Final[LiteralString] = """
     returning id
 """
 
-
 _READ: Final[LiteralString] = """
     select id, cause_id, type, state, environment_id, body from (
         select *, sum(octet_length(body)) over (order by id) - octet_length(body) as before

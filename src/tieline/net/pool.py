@@ -1,16 +1,17 @@
-"""Connections to checked addresses, kept for the next request where they can be."""
+"""Pool to checked addresses, kept for the next request where they can be."""
 
 import asyncio
 import socket
 import ssl
 from collections import defaultdict
 from functools import cached_property, partial
+from ipaddress import ip_address
 from typing import Final
 
 import aiohappyeyeballs
 
+from tieline.net.connection import BUFFER_SIZE, Connection
 from tieline.net.egress import Policy
-from tieline.net.exchange import BUFFER_SIZE, Exchange
 from tieline.net.failures import Trail
 from tieline.net.names import Names
 from tieline.net.sockets import AddressInfo, open_socket
@@ -24,7 +25,7 @@ _DNS_SECONDS: Final = 10.0
 _NEXT_ADDRESS_SECONDS: Final = 0.25
 
 
-class Connections:
+class Pool:
     """Dials what the policy permits, and keeps none where there are more than `most`.
 
     `tls` says which certificates are trusted; as a rule, those of the machine.
@@ -37,49 +38,49 @@ class Connections:
         self._tls = tls
         self._is_closed = False
         self._buffer = memoryview(bytearray(BUFFER_SIZE))
-        self._open: set[Exchange] = set()
-        self._idle: defaultdict[Origin, list[tuple[float, Exchange]]] = defaultdict(list)
+        self._open: set[Connection] = set()
+        self._idle: defaultdict[Origin, list[tuple[float, Connection]]] = defaultdict(list)
         self._addresses: dict[Origin, tuple[float, list[str]]] = {}
         self._tidying: asyncio.TimerHandle | None = None
 
-    def kept(self, target: Target) -> Exchange | None:
+    def kept(self, target: Target) -> Connection | None:
         """A connection that was used before and is open, as far as is known."""
         idle = self._idle.get(target.origin, [])
         while idle:
-            since, exchange = idle.pop()
-            if exchange.is_quiet and _now() - since < _IDLE_SECONDS:
-                return exchange
-            self._end(exchange)
+            since, connection = idle.pop()
+            if connection.is_quiet and _now() - since < _IDLE_SECONDS:
+                return connection
+            self._end(connection)
         return None
 
-    async def new(self, target: Target, trail: Trail) -> Exchange:
+    async def new(self, target: Target, trail: Trail) -> Connection:
         """A connection of its own. Raises OSError, `EgressRefused`, or `Unreachable` when the name has no address."""
         infos = [_info(address, target.port) for address in await self._addresses_of(target)]
         dialled = await aiohappyeyeballs.start_connection(
             infos, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, socket_factory=partial(open_socket, self._policy, trail)
         )
-        exchange = Exchange(self._buffer)
+        connection = Connection(self._buffer)
         try:
             # The last one that was dialled need not be the one that answered.
-            trail.address = exchange.address = str(dialled.getpeername()[0])
+            trail.address = connection.address = str(dialled.getpeername()[0])
             trail.is_dialled = True
-            await asyncio.get_running_loop().create_connection(lambda: exchange, sock=dialled)
+            await asyncio.get_running_loop().create_connection(lambda: connection, sock=dialled)
             if target.is_tls:
-                await exchange.secure(self._context, target.server_name)
+                await connection.secure(self._context, target.server_name)
         except BaseException:
             # First what watches the socket: its number may be another one's at once.
-            exchange.close()
+            connection.close()
             dialled.close()
             raise
-        self._open.add(exchange)
-        return exchange
+        self._open.add(connection)
+        return connection
 
-    def give_back(self, target: Target, exchange: Exchange) -> None:
+    def give_back(self, target: Target, connection: Connection) -> None:
         """Have a connection kept for the next request, if it is still open."""
-        if not exchange.is_open or self._is_closed or len(self._open) > self._most:
-            self._end(exchange)
+        if not connection.is_open or self._is_closed or len(self._open) > self._most:
+            self._end(connection)
             return
-        self._idle[target.origin].append((_now(), exchange))
+        self._idle[target.origin].append((_now(), connection))
         self._tidy_later()
 
     async def close(self) -> None:
@@ -87,8 +88,8 @@ class Connections:
         self._is_closed = True
         if self._tidying is not None:
             self._tidying.cancel()
-        for exchange in list(self._open):
-            self._end(exchange)
+        for connection in list(self._open):
+            self._end(connection)
         # The transports close their sockets in the next turn of the loop.
         await asyncio.sleep(0)
 
@@ -96,7 +97,7 @@ class Connections:
         """Its addresses, all of which are permitted."""
         until, addresses = self._addresses.get(target.origin, (0.0, []))
         if until <= _now():
-            addresses = await self._names.addresses(target.host)
+            addresses = _literal(target.host) or await self._names.addresses(target.host)
             self._policy.check_all(addresses)
             self._addresses[target.origin] = (_now() + _DNS_SECONDS, addresses)
             self._tidy_later()
@@ -117,9 +118,9 @@ class Connections:
         self._tidying = None
         moment = _now()
         for origin, idle in list(self._idle.items()):
-            for since, exchange in idle:
-                if moment - since >= _IDLE_SECONDS or not exchange.is_open:
-                    self._end(exchange)
+            for since, connection in idle:
+                if moment - since >= _IDLE_SECONDS or not connection.is_open:
+                    self._end(connection)
             idle[:] = [each for each in idle if each[1] in self._open]
             if not idle:
                 del self._idle[origin]
@@ -127,13 +128,21 @@ class Connections:
         if self._idle or self._addresses:
             self._tidy_later()
 
-    def _end(self, exchange: Exchange) -> None:
-        self._open.discard(exchange)
-        exchange.close()
+    def _end(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        connection.close()
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _literal(host: str) -> list[str]:
+    """The address that a host is, which nobody need be asked for; empty for a name."""
+    try:
+        return [str(ip_address(host))]
+    except ValueError:
+        return []
 
 
 def _info(address: str, port: int) -> AddressInfo:

@@ -18,7 +18,7 @@ class Closed(ConnectionError):
     """The other side closed the connection before an answer was complete, or begun."""
 
 
-class Exchange(asyncio.BufferedProtocol):
+class Connection(asyncio.BufferedProtocol):
     """The protocol of one connection. `address` is the one it leads to.
 
     What is read into the buffer is taken apart before anything else is read: one of `BUFFER_SIZE` is enough for all
