@@ -29,10 +29,11 @@ demo: $(STAMP) ## Show Tieline at work on a simulated Bitbucket; ONCE=1 ends aft
 .PHONY: test
 test: $(STAMP) $(CLIENTS) ## Run every test but those that take minutes
 	@$(BIN)/python -m compileall -q src # the servers that tests start do not compile themselves each time then
+	@# The bytecode of tests, too: to rewrite their assertions takes longer than to run many of them.
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 .PHONY: long
-long: $(STAMP) ## Run the tests that take minutes: killing the server twenty times among 10,000 events
+long: $(STAMP) ## Run the tests that take minutes: killing the server twenty times
 	@$(BIN)/python -m compileall -q src
 	@$(BIN)/pytest -m long tests/story $(ARGS)
 

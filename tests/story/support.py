@@ -140,7 +140,12 @@ class Server:
         began = time.monotonic()
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(self.process.wait(), 20)
+            try:
+                await asyncio.wait_for(self.process.wait(), 20)
+            except TimeoutError:
+                # What is left would keep a test run from ending.
+                await self.kill()
+                raise
         return time.monotonic() - began
 
     async def kill(self) -> None:

@@ -5,12 +5,13 @@ import random
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from tests.story.conftest import StartServer
 from tests.story.support import Project, Server, connect, eventually
 from tieline.simulators.bitbucket import BitbucketSimulator
 
 REPOSITORY = "acme/site"
-KILLS = 12
 # More than all that comes and goes, so that no removal is of more than half, which would have to wait a minute.
 LASTING = [f"lasting/{number}" for number in range(10)]
 
@@ -83,9 +84,9 @@ async def differences(project: Project, host: BitbucketSimulator) -> dict[str, t
     }
 
 
-async def kill_again_and_again(server: Server, dice: random.Random) -> None:
+async def kill_again_and_again(server: Server, dice: random.Random, kills: int) -> None:
     """Half of the time as soon as it works, and half of the time while it starts."""
-    for number in range(KILLS):
+    for number in range(kills):
         if number % 2:
             await server.start()
             await asyncio.sleep(dice.uniform(0.0, 1.2))
@@ -95,8 +96,9 @@ async def kill_again_and_again(server: Server, dice: random.Random) -> None:
         await server.kill()
 
 
-async def test_many_kills_in_a_stream_of_events(
-    host: BitbucketSimulator, start_server: StartServer, tmp_path: Path
+@pytest.mark.parametrize("kills", [pytest.param(12, id="short"), pytest.param(20, id="whole", marks=pytest.mark.long)])
+async def test_kills_in_a_stream_of_events(
+    host: BitbucketSimulator, start_server: StartServer, tmp_path: Path, kills: int
 ) -> None:
     dice = random.Random(20)
     executable = deployer(tmp_path / "deployer")
@@ -111,7 +113,7 @@ async def test_many_kills_in_a_stream_of_events(
 
     await asyncio.sleep(1)
     await server.kill()
-    await kill_again_and_again(server, dice)
+    await kill_again_and_again(server, dice, kills)
     await server.start()
     stop.set()
     await team
@@ -127,7 +129,7 @@ async def test_many_kills_in_a_stream_of_events(
         await eventually(healed, seconds=40)
     assert await differences(project, host) == {}
     await project.settled()
-    assert server.starts == KILLS + 2
+    assert server.starts == kills + 2
     activities = (await project.all_activities()).values()
     assert {each["state"] for each in activities} <= {"complete", "cancelled"}
     assert all(each["completion_percent"] == 100 for each in activities)

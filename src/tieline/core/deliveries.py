@@ -16,6 +16,7 @@ from tieline.core.errors import (
     RemoteRejected,
     Unreachable,
 )
+from tieline.core.frozen import frozen
 
 DeliveryState = Literal["pending", "delivering", "delivered", "waiting", "failed", "held"]
 Verdict = Literal["delivered", "retry", "refused", "gone"]
@@ -24,7 +25,7 @@ Verdict = Literal["delivered", "retry", "refused", "gone"]
 KEPT_ANSWER: Final = 16 * 1024
 
 
-@dataclass(frozen=True)
+@frozen
 class Message:
     """What a receiver is told: an activity in one of its states.
 
@@ -40,7 +41,7 @@ class Message:
         return document
 
 
-@dataclass(frozen=True)
+@frozen
 class SentRequest:
     """A request as it went out, without its body, which is the message's."""
 
@@ -49,7 +50,7 @@ class SentRequest:
     headers: dict[str, str] = field(repr=False)
 
 
-@dataclass(frozen=True)
+@frozen
 class Receipt:
     """How one attempt went.
 

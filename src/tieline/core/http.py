@@ -1,15 +1,16 @@
 """What `net` offers to the other rooms, as a protocol they can be handed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 import orjson
 
 from tieline.core.errors import RemoteBroken
+from tieline.core.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Request:
     """One outgoing request. `seconds` bounds it whole, from DNS to the last byte of the answer.
 
@@ -26,7 +27,7 @@ class Request:
     cut: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Response:
     """An answer of any status; redirects are not followed. Header names are lower case.
 

@@ -13,6 +13,7 @@ from tieline.core import kinds
 from tieline.core.clock import now
 from tieline.core.deliveries import Receipt, Receiver
 from tieline.core.documents import Integration
+from tieline.core.frozen import frozen
 from tieline.core.ids import new_id
 from tieline.core.lines import storable
 from tieline.dispatch import story
@@ -43,7 +44,7 @@ class Subject:
     place: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Outcome:
     """How a delivery that was claimed ended here. Without a receipt it is given back unsent."""
 

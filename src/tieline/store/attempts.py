@@ -1,7 +1,6 @@
 """What became of deliveries, with everything that is written of it, in one statement."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, LiteralString, TypedDict
 
@@ -9,6 +8,7 @@ from psycopg.types.json import Jsonb
 
 from tieline.core.deliveries import DeliveryState
 from tieline.core.documents import JSON, ActivityResult
+from tieline.core.frozen import frozen
 from tieline.store import notify
 from tieline.store.claims import Delivery
 from tieline.store.database import Connection
@@ -43,7 +43,7 @@ class ActivityRow(TypedDict):
     lines: Sequence[tuple[datetime, str]]
 
 
-@dataclass(frozen=True)
+@frozen
 class Result:
     """What became of a delivery that was claimed.
 

@@ -10,11 +10,12 @@ from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
 from tieline.core.documents import JSON
+from tieline.core.frozen import frozen
 from tieline.store.database import Connection
 from tieline.store.deliveries import Kind
 
 
-@dataclass(frozen=True)
+@frozen
 class Delivery:
     """A delivery that the caller is to send now. `attempts` and `tries` count the one under way.
 

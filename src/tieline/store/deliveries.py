@@ -8,12 +8,12 @@ at the same moment the second one sees what both did. What a crash in between le
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, LiteralString, Protocol
 
 from psycopg.types.json import Jsonb
 
 from tieline.core.documents import JSON
+from tieline.core.frozen import frozen
 from tieline.store import notify
 from tieline.store.database import Connection
 
@@ -21,7 +21,7 @@ TOPIC: Final = "deliveries"
 Kind = Literal["activity", "commit_status"]
 
 
-@dataclass(frozen=True)
+@frozen
 class NewDelivery:
     """A delivery to be added: of a message, or a `payload` of its own. Without an `order_key` it waits for no other."""
 

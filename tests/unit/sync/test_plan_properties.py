@@ -140,13 +140,13 @@ class Witness:
         return now - self.since[id] >= timedelta(minutes=1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(histories)
 def test_every_history(history: list[tuple[RemoteState, SourceSettings, int, bool, bool]]) -> None:
     walk(history)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(failing_hosts())
 def test_a_host_that_shows_less_and_less(history: list[tuple[RemoteState, SourceSettings, int, bool, bool]]) -> None:
     walk(history)
@@ -196,7 +196,7 @@ def check(world: World) -> None:
     assert all(each.parent != each.id for each in found)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(hosts(), switches, st.data())
 def test_a_plan_that_was_applied_in_part_plans_to_the_rest(
     remote: RemoteState, config: SourceSettings, data: st.DataObject
