@@ -33,6 +33,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._answer: Answer | None = None
         self._told: asyncio.Future[None] | None = None
+        self._unread = select.poll()
 
     @property
     def is_open(self) -> bool:
@@ -41,7 +42,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def is_quiet(self) -> bool:
         """Whether it is open, and nothing arrived that is not read yet: an end, or an answer that nobody asked for."""
-        return self._wire is not None and not self._wire.is_closing() and not _has_news(self._wire)
+        return self.is_open and not self._unread.poll(0)
 
     async def secure(self, context: ssl.SSLContext, name: str) -> None:
         """Speak TLS from now on, with nobody but `name`. Raises OSError."""
@@ -80,6 +81,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._wire = self._transport = cast("asyncio.Transport", transport)
+        self._unread.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - there is room for everything
         return self._buffer
@@ -131,9 +133,3 @@ class Connection(asyncio.BufferedProtocol):
             self._told.set_result(None)
         else:
             self._told.set_exception(error)
-
-
-def _has_news(wire: asyncio.Transport) -> bool:
-    waiting = select.poll()
-    waiting.register(wire.get_extra_info("socket").fileno(), select.POLLIN)
-    return bool(waiting.poll(0))
