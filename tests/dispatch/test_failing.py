@@ -17,6 +17,7 @@ from tieline.dispatch.recorder import UNWRITTEN, Outcome, Recorder, Subject
 from tieline.dispatch.schedule import Schedule
 from tieline.simulators.receiver import Arrival, Behaviour
 from tieline.store import claims, receivers
+from tieline.store.claims import Delivery
 
 GOOD = Behaviour()
 BROKEN = Behaviour(500, "no")
@@ -242,14 +243,20 @@ async def test_what_could_not_be_written_is_given_up_also_where_everything_faile
     assert [row["state"] for row in await office.rows()] == ["failed"]
 
 
-async def test_what_fails_at_one_receiver_keeps_no_other_from_being_written_down(office: Office) -> None:
+async def two_claimed(office: Office) -> list[Delivery]:
+    """A delivery to each of two receivers, which this test has to send."""
     for name in ("hook", "other"):
         await office.add(name)
     await office.happen()
     await office.spread()
     async with office.db.connection() as conn:
-        wanted = [replace(office.claim, integration_id=name) for name in ("hook", "other")]
-        well, ill = await claims.claim(conn, "me", wanted)
+        return await claims.claim(
+            conn, "me", [replace(office.claim, integration_id=name) for name in ("hook", "other")]
+        )
+
+
+async def test_what_fails_at_one_receiver_keeps_no_other_from_being_written_down(office: Office) -> None:
+    well, ill = await two_claimed(office)
     recorder = Recorder(office.db, Schedule(), "me", lambda *_: None)
     receipts = ((well, Receipt("delivered", "It was taken.")), (ill, Receipt("retry", "No.")))
     written = [recorder.put(Outcome(claimed, receipt=receipt)) for claimed, receipt in receipts]
@@ -263,13 +270,7 @@ async def test_what_fails_at_one_receiver_keeps_no_other_from_being_written_down
 
 
 async def test_a_receiver_that_is_well_is_not_kept_waiting_by_the_lock_of_one_that_is_not(office: Office) -> None:
-    for name in ("hook", "other"):
-        await office.add(name)
-    await office.happen()
-    await office.spread()
-    async with office.db.connection() as conn:
-        wanted = [replace(office.claim, integration_id=name) for name in ("hook", "other")]
-        well, ill = await claims.claim(conn, "me", wanted)
+    well, ill = await two_claimed(office)
     recorder = Recorder(office.db, Schedule(), "me", lambda *_: None)
     failed = recorder.put(Outcome(ill, receipt=Receipt("retry", "No.")))
     taken = recorder.put(Outcome(well, receipt=Receipt("delivered", "It was taken.")))
