@@ -18,6 +18,7 @@ from tests.contract.conftest import (
 from tieline.core.errors import (
     CredentialsRefused,
     EgressRefused,
+    RemoteError,
 )
 from tieline.git.remote import Remote
 from tieline.simulators.bitbucket import BitbucketSimulator
@@ -63,6 +64,15 @@ async def test_a_token_that_is_always_refused_is_renewed_only_once(odd: OddHost,
         await source_of(odd_desk).repository()
     assert caught.value.status == 401
     assert (odd_desk.wire.tokens, len(odd.asked)) == (2, 2)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+async def test_a_host_that_repeats_the_request_gives_no_token_away(odd: OddHost, odd_desk: Desk, status: int) -> None:
+    said = f"{'x' * 100} Authorization: Bearer odd-token, ?access_token=odd-token was refused"
+    odd.reply = lambda _: web.json_response({"type": "error", "error": {"message": said}}, status=status)
+    with pytest.raises(RemoteError, match="xxx") as caught:
+        await source_of(odd_desk).repository()
+    assert "odd-token" not in f"{caught.value} {caught.value!r}"
 
 
 async def test_wrong_credentials_say_what_to_check(desk: Desk) -> None:

@@ -682,3 +682,20 @@ async def test_a_certificate_for_others_is_refused(
         with pytest.raises(Unreachable) as failure:
             await client.send(Request("POST", f"https://{host}:{server.port}/"))
     assert (failure.value.reason, server.requests) == ("certificate", [])
+
+
+async def test_what_comes_too_late_for_one_owner_is_no_answer_to_another(client: GuardedClient) -> None:
+    """HTTP/1.1 cannot tell an answer that nobody asked for from the one that is awaited."""
+
+    async def twice(writer: asyncio.StreamWriter) -> None:
+        await plain(b"first")(writer)
+        await writer.drain()
+        late.append(writer)
+
+    late: list[asyncio.StreamWriter] = []
+    async with raw_server(twice) as server:
+        await client.send(Request("POST", server.url, owner="one"))
+        await client.send(Request("POST", server.url, owner="two"))
+        await client.send(Request("POST", server.url, owner="two"))
+    assert server.connections == 2
+    assert [each is late[0] for each in late] == [True, False, False]

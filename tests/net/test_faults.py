@@ -262,6 +262,7 @@ async def test_a_port_without_tls_is_told(trusting: GuardedClient, first_bytes: 
         port = server.sockets[0].getsockname()[1]
         error = await failure_of(trusting, f"https://receiver.test:{port}/")
     assert told(error) == (reason, "127.0.0.1")
+    assert "TLS" in str(error)
 
 
 # Names
@@ -369,3 +370,9 @@ async def test_who_asks_for_an_address_waits_for_no_name() -> None:
             assert (await client.send(Request("GET", server.url, seconds=2))).body == b"x"
     finally:
         forever.set()
+
+
+async def test_an_answer_that_is_all_headers_is_told_as_such(client: GuardedClient) -> None:
+    async with raw_server(drip(b"HTTP/1.1 200 OK\r\nX: ", b"y" * 8192)) as server:
+        error = await failure_of(client, server.url)
+    assert "is not valid HTTP: there are more than 64 KiB beside its body." in str(error)

@@ -16,6 +16,8 @@ class Request:
 
     An answer above `max_bytes` is an error, unless `cut` says that its first `max_bytes` will do: those are read as
     they come, without asking for compression, and the rest is never received.
+    Only requests of one `owner` (an integration, a credential) share connections: what comes too late for one of them
+    may be taken for the answer to the next.
     """
 
     method: str
@@ -25,6 +27,7 @@ class Request:
     seconds: float = 20.0
     max_bytes: int = 8 * 1024 * 1024
     cut: bool = False
+    owner: str = ""
 
 
 @frozen

@@ -25,11 +25,17 @@ _SHOWN: Final = 200
 _ASKED_TO_WAIT: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-async def post(url: str, message: Message, keys: Sequence[SigningKey], toolbox: Toolbox) -> Receipt:
-    """Send a message once, signed with each of the keys, the newest first. Whatever goes wrong is in the receipt."""
+async def post(integration: Integration, message: Message, keys: Sequence[SigningKey], toolbox: Toolbox) -> Receipt:
+    """POST a message once to the URL of an integration, signed with each of the keys, the newest first.
+
+    Whatever goes wrong is in the receipt.
+    """
+    url: str = integration.config["url"]
     headers = signed_headers(message, now(), keys)
     sent = SentRequest("POST", url, headers)
-    request = Request("POST", url, headers, message.body, toolbox.delivery_seconds, KEPT_ANSWER, cut=True)
+    request = Request(
+        "POST", url, headers, message.body, toolbox.delivery_seconds, KEPT_ANSWER, cut=True, owner=integration.id
+    )
     try:
         return read_answer(await toolbox.http.send(request), sent, now(), keys)
     except RemoteError as error:
@@ -40,7 +46,7 @@ async def ping(integration: Integration, keys: Sequence[SigningKey], toolbox: To
     """Send a signed message that tells of nothing, and report what the receiver made of it."""
     message = ping_of(integration, now())
     url: str = integration.config["url"]
-    receipt = await post(url, message, keys, toolbox)
+    receipt = await post(integration, message, keys, toolbox)
     signed = "signed" if keys else "not signed, since there is no key"
     log = (
         f"Sent a ping to {origin_of(url)} ({len(message.body):,} bytes, {message.id}, {signed}).",

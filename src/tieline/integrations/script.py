@@ -100,7 +100,7 @@ class _Host:
         await self.journal.write(self.redactor.text(text))
 
     async def fetch(self, request: Request) -> Response:
-        allowed = replace(allowed_request(request), seconds=self.fetch_seconds)
+        allowed = replace(allowed_request(request), seconds=self.fetch_seconds, owner=self.integration_id)
         await self._before_effect()
         shown, began = f"{request.method} {origin_of(request.url)}", time.monotonic()
         try:

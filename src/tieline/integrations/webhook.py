@@ -29,13 +29,13 @@ class WebhookSink:
     """POSTs activities to the URL of an integration."""
 
     def __init__(self, integration: Integration, toolbox: Toolbox) -> None:
-        self._url: str = integration.config["url"]
+        self._integration = integration
         self._keys = signing_keys(integration)
         self._toolbox = toolbox
 
     async def deliver(self, message: Message, journal: Journal) -> Receipt:  # noqa: ARG002 - it does nothing else
         """One POST."""
-        return await post(self._url, message, self._keys, self._toolbox)
+        return await post(self._integration, message, self._keys, self._toolbox)
 
 
 class WebhookValidator:

@@ -18,7 +18,7 @@ _TRANSFER_CODINGS: Final = frozenset({"chunked", "identity"})
 
 
 class NotHTTP(Exception):
-    """What arrives is no answer to a request in HTTP/1."""
+    """What arrives is no answer to a request in HTTP/1; where that is not plain, why."""
 
 
 class BrokenOff(Exception):
@@ -134,7 +134,7 @@ class Answer:
     def _spend(self, size: int) -> None:
         self._room -= size
         if self._room < 0:
-            raise NotHTTP
+            raise NotHTTP(f"there are more than {LARGEST_HEAD // 1024} KiB beside its body")
 
     def _coding(self) -> str:
         return self.headers.get("transfer-encoding", "identity").strip().lower()

@@ -77,7 +77,7 @@ class GuardedClient:
 
     async def _answer_on_kept(self, request: Request, target: Target, head: bytes, trail: Trail) -> Answer | None:
         """The answer on a connection that is there; None when none is, or it was closed and nobody minds."""
-        kept = self._pool.kept(target)
+        kept = self._pool.kept(target, request.owner)
         if kept is None:
             return None
         try:
@@ -94,7 +94,7 @@ class GuardedClient:
         try:
             await connection.ask(head, request.body or b"", answer)
         finally:
-            self._pool.give_back(target, connection)
+            self._pool.give_back(connection, target, request.owner)
         return answer
 
 

@@ -29,6 +29,8 @@ def overdue(request: Request, trail: Trail, *, is_looked_up: bool) -> Unreachabl
     where, limit = origin_of(request.url), f"within {request.seconds:g} s"
     if is_looked_up and not trail.address:
         return Unreachable(f"The host name of {where} could not be resolved {limit}.", "dns")
+    if trail.is_dialled and not trail.is_connected:
+        return Unreachable(f"TLS was not agreed upon with {where} {limit}.", "timeout")
     if not trail.is_connected:
         return Unreachable(f"No connection to {where} could be made {limit}.", "timeout")
     return Unreachable(f"{where} did not answer in full {limit}.", "timeout")
@@ -69,7 +71,8 @@ def _explain_exchange(error: Exception, where: str) -> RemoteError:
     if isinstance(error, BrokenOff):
         return RemoteBroken(f"The answer of {where} broke off.")
     if isinstance(error, NotHTTP):
-        return RemoteBroken(f"The answer of {where} is not valid HTTP.")
+        flaw = f": {error}" if str(error) else ""
+        return RemoteBroken(f"The answer of {where} is not valid HTTP{flaw}.")
     if isinstance(error, OSError):
         return Unreachable(f"{where} closed the connection without an answer.", "closed")
     return RemoteRejected(f"The request to {where} cannot be sent: a header or the URL is not valid in HTTP.")

@@ -39,13 +39,13 @@ class Pool:
         self._is_closed = False
         self._buffer = memoryview(bytearray(BUFFER_SIZE))
         self._open: set[Connection] = set()
-        self._idle: defaultdict[Origin, list[tuple[float, Connection]]] = defaultdict(list)
+        self._idle: defaultdict[tuple[Origin, str], list[tuple[float, Connection]]] = defaultdict(list)
         self._addresses: dict[Origin, tuple[float, list[str]]] = {}
         self._tidying: asyncio.TimerHandle | None = None
 
-    def kept(self, target: Target) -> Connection | None:
-        """A connection that was used before and is open, as far as is known."""
-        idle = self._idle.get(target.origin, [])
+    def kept(self, target: Target, owner: str) -> Connection | None:
+        """A connection that the same owner used before and is open, as far as is known."""
+        idle = self._idle.get((target.origin, owner), [])
         while idle:
             since, connection = idle.pop()
             if connection.is_quiet and _now() - since < _IDLE_SECONDS:
@@ -75,12 +75,12 @@ class Pool:
         self._open.add(connection)
         return connection
 
-    def give_back(self, target: Target, connection: Connection) -> None:
-        """Have a connection kept for the next request, if it is still open."""
+    def give_back(self, connection: Connection, target: Target, owner: str) -> None:
+        """Have a connection kept for the owner's next request, if it is still open."""
         if not connection.is_open or self._is_closed or len(self._open) > self._most:
             self._end(connection)
             return
-        self._idle[target.origin].append((_now(), connection))
+        self._idle[target.origin, owner].append((_now(), connection))
         self._tidy_later()
 
     async def close(self) -> None:
@@ -117,13 +117,13 @@ class Pool:
         """Close what was idle for too long, and forget names that were looked up long ago."""
         self._tidying = None
         moment = _now()
-        for origin, idle in list(self._idle.items()):
+        for whose, idle in list(self._idle.items()):
             for since, connection in idle:
                 if moment - since >= _IDLE_SECONDS or not connection.is_open:
                     self._end(connection)
             idle[:] = [each for each in idle if each[1] in self._open]
             if not idle:
-                del self._idle[origin]
+                del self._idle[whose]
         self._addresses = {origin: known for origin, known in self._addresses.items() if known[0] > moment}
         if self._idle or self._addresses:
             self._tidy_later()

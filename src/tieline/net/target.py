@@ -17,7 +17,7 @@ Origin = tuple[str, int, bool]
 class Target:
     """`host` is a name or an address without brackets, `authority` the value of `Host`, `path` what is asked for.
 
-    Two with the same `origin` may share a connection. `server_name` is whom its certificate must be for.
+    Two with the same `origin` are at the same server. `server_name` is whom its certificate must be for.
     """
 
     host: str

@@ -6,7 +6,7 @@ import hashlib
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
@@ -69,7 +69,7 @@ class Authenticator:
             return held.token
 
     async def _fetch(self, make: Callable[[], Request]) -> _Held:
-        response = await self._http.send(make())
+        response = await self._http.send(replace(make(), owner=self.identity))
         _check(response, _ADVICE[self.field])
         return _parse_token(response)
 

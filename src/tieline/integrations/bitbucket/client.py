@@ -22,6 +22,7 @@ from tieline.core.errors import (
 )
 from tieline.core.http import Request, Response
 from tieline.core.ports import Toolbox
+from tieline.core.redact import Redactor
 from tieline.core.secret import Secret
 from tieline.integrations.bitbucket.auth import Authenticator
 
@@ -83,8 +84,9 @@ class BitbucketClient:
         token = await self.auth.token()
         response = await self._attempt(method, url, body, token)
         if response.status == 401 and token is not None:  # noqa: PLR2004
-            response = await self._attempt(method, url, body, await self.auth.token(refused=token))
-        await self._check(response, url)
+            token = await self.auth.token(refused=token)
+            response = await self._attempt(method, url, body, token)
+        await self._check(response, url, token)
         return response
 
     async def pages(
@@ -141,14 +143,17 @@ class BitbucketClient:
         if body is not None:
             headers["content-type"] = "application/json"
         content = None if body is None else orjson.dumps(body)
-        return await self._tools.http.send(Request(method, url, headers, content, max_bytes=LARGEST_ANSWER))
+        request = Request(method, url, headers, content, max_bytes=LARGEST_ANSWER, owner=self.auth.identity)
+        return await self._tools.http.send(request)
 
-    async def _check(self, response: Response, url: str) -> None:
+    async def _check(self, response: Response, url: str, token: Secret | None) -> None:
         if response.status == 429:  # noqa: PLR2004
             await self._back_off(response)
         self._tools.cache.pop(self._pause_key, None)
         advice = _NO_CREDENTIALS if self.auth.is_anonymous else ""
-        raise_for_status(response, self._place(url), advice)
+        # Some proxies repeat the request in what they complain of.
+        redactor = Redactor([] if token is None else [token])
+        raise_for_status(response, self._place(url), redactor, advice)
 
     def _place(self, url: str) -> str:
         """What an address of this API leads to, as people know it: `acme/site/hooks`."""
@@ -185,12 +190,12 @@ def _retry_after(response: Response) -> float | None:
     return min(max(float(given), 1.0), 3600.0) if given.isascii() and given.isdecimal() else None
 
 
-def raise_for_status(response: Response, what: str, advice: str = "") -> None:
+def raise_for_status(response: Response, what: str, redactor: Redactor, advice: str = "") -> None:
     """Raise the error that says who must act; silent for 2xx. `advice` is for whoever may not see `what`."""
     status = response.status
     if 200 <= status < 300:  # noqa: PLR2004
         return
-    said = _message(response)
+    said = _message(response, redactor)
     if 300 <= status < 400:  # noqa: PLR2004
         raise RemoteMoved(f"Bitbucket moved {what} elsewhere ({status}).", response.headers.get("location"))
     if status in (401, 403):
@@ -202,11 +207,13 @@ def raise_for_status(response: Response, what: str, advice: str = "") -> None:
     raise RemoteRejected(f"Bitbucket did not accept the request for {what} ({status}){said}.", status)
 
 
-def _message(response: Response) -> str:
+def _message(response: Response, redactor: Redactor) -> str:
     """What Bitbucket says about an error, cut short; empty when it says nothing we can read."""
     with contextlib.suppress(orjson.JSONDecodeError, LookupError, TypeError):
         said = orjson.loads(response.body)["error"]["message"]
-        return f": {_one_line(str(said)).rstrip('.')}" if said else ""
+        # Masked before it is cut short: of a token that is cut half would stay.
+        plain = redactor.text(str(said)[: 2 * _LONGEST_WORD])
+        return f": {_one_line(plain).rstrip('.')}" if said else ""
     return ""
 
 
