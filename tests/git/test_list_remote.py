@@ -1,6 +1,7 @@
 """Listing a host's branches: only a whole and valid answer proves anything."""
 
 import base64
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.git.conftest import Host
 from tests.git.http_backend import answering
+from tests.net.servers import plain, raw_server
 from tieline.core.clock import now
 from tieline.core.errors import (
     CredentialsRefused,
@@ -21,9 +23,11 @@ from tieline.core.http import Request
 from tieline.core.remote import GitCredentials
 from tieline.core.secret import Secret
 from tieline.git.advertisement import CONTENT_TYPE, parse_advertisement
+from tieline.git.listing import fetch_refs
 from tieline.git.mirror import Mirror, Repositories
+from tieline.git.remote import Remote
 from tieline.net.client import GuardedClient
-from tieline.net.egress import Policy
+from tieline.net.egress import Policy, parse_networks
 from tieline.net.resolve import resolve_pinned
 
 SHA = "a" * 40
@@ -197,3 +201,21 @@ def test_a_refusal_inside_the_protocol() -> None:
 def test_names_that_git_would_not_take_are_skipped(name: bytes) -> None:
     refs = parse_advertisement(CONTENT_TYPE, HEADER + pkt(SHA.encode() + b" refs/heads/" + name + b"\0\n") + b"0000")
     assert (refs.heads, refs.skipped) == ({}, (name,))
+
+
+async def test_what_comes_too_late_for_one_repository_is_no_list_of_another(permissive: GuardedClient) -> None:
+    """HTTP/1.1 cannot tell an answer that nobody asked for from the one that is awaited."""
+    line = f"{SHA} refs/heads/main\0 agent=git/2\n".encode()
+    body = b"001e# service=git-upload-pack\n0000%04x%b0000" % (len(line) + 4, line)
+    async with raw_server(plain(body, headers=f"Content-Type: {CONTENT_TYPE}\r\n")) as server:
+        for name in ("one", "one", "two"):
+            remote = Remote(f"{server.url}/acme/{name}.git", None, (server.url,))
+            assert (await fetch_refs(permissive, remote)).heads == {"main": SHA}
+    assert server.connections == 2
+
+
+@pytest.fixture
+async def permissive() -> AsyncIterator[GuardedClient]:
+    client = GuardedClient(Policy(parse_networks("127.0.0.0/8")), "tieline-test/1")
+    yield client
+    await client.close()

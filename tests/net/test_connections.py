@@ -1,4 +1,4 @@
-"""Pool: which are used again, which are not, and that none is left over, whatever happened on it."""
+"""Connections: which are used again, which are not, and that none is left over, whatever happened on it."""
 
 import asyncio
 import gc

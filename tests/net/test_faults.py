@@ -131,7 +131,7 @@ async def test_a_bomb_is_not_unfolded_where_its_beginning_will_do(client: Guarde
     assert b"Accept-Encoding: identity" in server.requests[0]
 
 
-# Pool
+# Connections
 
 
 async def test_nobody_listening(client: GuardedClient) -> None:

@@ -10,7 +10,7 @@ T = TypeVar("T")
 def frozen(cls: type[T]) -> type[T]:
     """A dataclass that the type checker alone holds to be frozen.
 
-    What `@dataclass(frozen=True)` does at run time makes an object take three times as long, which is felt where a
+    What `@dataclass(frozen=True)` does at run time makes an object take several times as long, which is felt where a
     thousand deliveries a second make ten of them each. Use that one everywhere else.
     """
     return dataclass(cls)

@@ -16,8 +16,8 @@ class Request:
 
     An answer above `max_bytes` is an error, unless `cut` says that its first `max_bytes` will do: those are read as
     they come, without asking for compression, and the rest is never received.
-    Only requests of one `owner` (an integration, a credential) share connections: what comes too late for one of them
-    may be taken for the answer to the next.
+    Only requests of one `owner` (an integration, a credential, a repository) share connections: what comes too late
+    for one of them may be taken for the answer to the next.
     """
 
     method: str

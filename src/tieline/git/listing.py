@@ -35,7 +35,9 @@ def _request(remote: Remote, seconds: float) -> Request:
     headers = {"Accept": "*/*", "Pragma": "no-cache"}
     if (authorization := remote.authorization()) is not None:
         headers["Authorization"] = authorization.reveal()
-    return Request("GET", remote.advertisement_url, headers, seconds=seconds, max_bytes=LARGEST_LISTING)
+    url = remote.advertisement_url
+    # Environments are removed by what is listed: it comes over no connection of another repository's.
+    return Request("GET", url, headers, seconds=seconds, max_bytes=LARGEST_LISTING, owner=remote.url)
 
 
 def _refusal(answer: Response) -> RemoteError:

@@ -22,7 +22,7 @@ _IDEMPOTENT: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PUT", "TRAC
 
 
 class GuardedClient:
-    """Implements `core.http.HTTPClient` for everything that leaves over HTTP. Pool are pooled.
+    """Implements `core.http.HTTPClient` for everything that leaves over HTTP. Connections are pooled.
 
     No request that could do something twice is sent again when a kept connection turns out to be closed: a POST is
     one attempt, and fails as `closed`. `tls` says which certificates are trusted; as a rule, those of the machine.

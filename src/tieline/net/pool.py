@@ -1,4 +1,4 @@
-"""Pool to checked addresses, kept for the next request where they can be."""
+"""Connections to checked addresses, kept for the next request where they can be."""
 
 import asyncio
 import socket
