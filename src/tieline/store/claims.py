@@ -214,10 +214,13 @@ _CLAIM_NEXT: Final = _taking("""
 """)
 
 _LOCK: Final[LiteralString] = """
-    select delivery.id from delivery
-    join jsonb_to_recordset(%(claimed)s) as claimed (id bigint, tries integer) using (id, tries)
-    where state = 'delivering' and claimed_by = %(sender_id)s
-    order by id
+    with claimed as materialized (
+        select * from jsonb_to_recordset(%(claimed)s) as claimed (id bigint, tries integer)
+    )
+    select delivery.id from delivery join claimed on claimed.id = delivery.id and claimed.tries = delivery.tries
+    where delivery.id = any(array(select id from claimed))
+      and delivery.state = 'delivering' and delivery.claimed_by = %(sender_id)s
+    order by delivery.id
     for no key update of delivery
 """
 
